@@ -1,0 +1,1 @@
+"""MiniVM: an educational x86 hypervisor and emulator."""

@@ -1,0 +1,84 @@
+"""Virtual time: the machine's only clock.
+
+It counts nanoseconds since power-on and moves only when the machine says how far the CPU came, so that a run is the
+same on every host. Whoever gives a device the word (the machine's loop, the engine's port hook) first calls
+`advance_to`, so `now` is exact also inside a port read, and every alarm that was due has rung by then.
+"""
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+
+NEVER = 1 << 62
+"""A time in nanoseconds, 146 years after power-on, that no run reaches."""
+
+
+class Alarm:
+    """One appointment with the clock; cancel it or let it ring."""
+
+    __slots__ = ("_clock", "action", "due")
+
+    def __init__(self, clock: "Clock", due: int, action: Callable[[], None]) -> None:
+        self._clock = clock
+        self.due = due
+        self.action: Callable[[], None] | None = action
+
+    @property
+    def active(self) -> bool:
+        """True until the alarm has rung or was cancelled."""
+        return self.action is not None
+
+    def cancel(self) -> None:
+        """Make sure that the alarm never rings; cancelling twice is harmless."""
+        if self.action is not None:
+            self.action = None
+            self._clock._forget_cancelled()
+
+
+class Clock:
+    """Virtual nanoseconds and the alarms set for later. Alarms due at one time ring in the order they were set."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.next_due = NEVER
+        self._queue: list[tuple[int, int, Alarm]] = []
+        self._serial = 0
+
+    def at(self, due_ns: int, action: Callable[[], None]) -> Alarm:
+        """Call `action` at the virtual time `due_ns`; a time in the past rings at the next advance."""
+        alarm = Alarm(self, max(due_ns, self.now), action)
+        self._serial += 1
+        heappush(self._queue, (alarm.due, self._serial, alarm))
+        self.next_due = self._queue[0][0]
+        return alarm
+
+    def after(self, delay_ns: int, action: Callable[[], None]) -> Alarm:
+        """Call `action` once, `delay_ns` virtual nanoseconds from now."""
+        return self.at(self.now + delay_ns, action)
+
+    def advance_to(self, time_ns: int) -> None:
+        """Move on to `time_ns`, ringing on the way every alarm that is due; `now` is then the alarm's own time."""
+        while self.next_due <= time_ns:
+            due, _, alarm = heappop(self._queue)
+            action, alarm.action = alarm.action, None
+            self.now = max(self.now, due)
+            self._forget_cancelled()
+            if action is not None:
+                action()
+        self.now = max(self.now, time_ns)
+
+    def advance(self, delay_ns: int) -> None:
+        """Move on by `delay_ns`."""
+        self.advance_to(self.now + delay_ns)
+
+    def reset_to(self, time_ns: int) -> None:
+        """Set the time without ringing anything and drop every alarm: a restore, after which devices arm anew."""
+        for _, _, alarm in self._queue:
+            alarm.action = None
+        self._queue.clear()
+        self.now = time_ns
+        self.next_due = NEVER
+
+    def _forget_cancelled(self) -> None:
+        while self._queue and self._queue[0][2].action is None:
+            heappop(self._queue)
+        self.next_due = self._queue[0][0] if self._queue else NEVER

@@ -1,0 +1,167 @@
+"""Physical memory: RAM on one mmap, and the map of what answers at each physical address.
+
+`Memory` is the bytes. `AddressSpace` is what the CPU's address pins reach: RAM, ROM (writes are lost), and for all the
+rest the memory-mapped I/O bus, where an address that nobody claims reads as ones.
+"""
+
+import mmap
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from minivm.core.bus import Bus
+from minivm.errors import ConfigError, MemoryRangeError
+
+KIB = 1 << 10
+MIB = 1 << 20
+PAGE = 4096
+SMALLEST_BYTES = 1 * MIB
+LARGEST_BYTES = 3 << 30
+"""The PCI hole, 3 GiB to 4 GiB, is never RAM."""
+
+WriteListener = Callable[[int, int], None]
+"""Told of [start, end) after the host changed guest memory, so that an engine drops stale translations."""
+
+
+class Memory:
+    """The machine's RAM, `size_bytes` of zeros in one anonymous mapping.
+
+    Indexing reads and writes bytes by physical address: `memory[0xB8000:0xB8010]`.
+    """
+
+    def __init__(self, size_bytes: int) -> None:
+        if size_bytes % PAGE or not SMALLEST_BYTES <= size_bytes <= LARGEST_BYTES:
+            raise ConfigError(f"memory is {size_bytes} bytes; give whole pages between 1M and 3G")
+        self.size = size_bytes
+        self.buffer = mmap.mmap(-1, size_bytes)
+        self.view = memoryview(self.buffer)
+        self.write_listeners: list[WriteListener] = []
+
+    def read(self, address: int, length: int) -> bytes:
+        """Return `length` bytes at the physical `address`; raises `MemoryRangeError` outside RAM."""
+        self._check(address, length)
+        return bytes(self.view[address : address + length])
+
+    def write(self, address: int, data: bytes) -> None:
+        """Put `data` at the physical `address` as DMA would; raises `MemoryRangeError` outside RAM."""
+        self._check(address, len(data))
+        self.view[address : address + len(data)] = data
+        for listener in self.write_listeners:
+            listener(address, address + len(data))
+
+    def __getitem__(self, key: int | slice) -> bytes:
+        start, stop = self._range(key)
+        return self.read(start, stop - start)
+
+    def __setitem__(self, key: int | slice, data: bytes | int) -> None:
+        start, stop = self._range(key)
+        data = bytes([data]) if isinstance(data, int) else bytes(data)
+        if len(data) != stop - start:
+            raise MemoryRangeError(f"{len(data)} bytes do not fit the {stop - start} bytes at {start:X}h")
+        self.write(start, data)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def close(self) -> None:
+        """Give the mapping back; the engine that used it must be closed before."""
+        self.view.release()
+        self.buffer.close()
+
+    def _range(self, key: int | slice) -> tuple[int, int]:
+        if isinstance(key, int):
+            return key, key + 1
+        if key.step not in (None, 1):
+            raise MemoryRangeError("guest memory is sliced by ones")
+        return key.start or 0, self.size if key.stop is None else key.stop
+
+    def _check(self, address: int, length: int) -> None:
+        if address < 0 or length < 0 or address + length > self.size:
+            raise MemoryRangeError(f"{address:X}h, {length} bytes: outside RAM, which ends at {self.size:X}h")
+
+
+@dataclass(frozen=True)
+class Region:
+    """A run of physical addresses backed by bytes of `memory` at the same place; ROM when not `writable`."""
+
+    base: int
+    length: int
+    writable: bool
+
+    @property
+    def end(self) -> int:
+        """The first address behind the region."""
+        return self.base + self.length
+
+
+class AddressSpace:
+    """What answers at each physical address, for everyone who is not the CPU engine's own fast path.
+
+    `load` and `store` never raise: they do what the wires do. `a20_mask` is ANDed onto every address first
+    (IBM PC AT Technical Reference, "Address bit 20").
+    """
+
+    def __init__(self, memory: Memory, mmio: Bus, regions: list[Region]) -> None:
+        self.memory = memory
+        self.mmio = mmio
+        self.regions = sorted(regions, key=lambda region: region.base)
+        self.a20_mask = ~0
+
+    def region_at(self, address: int, length: int = 1) -> Region | None:
+        """Return the region that holds all of [address, address + length), or None."""
+        for region in self.regions:
+            if region.base <= address and address + length <= region.end:
+                return region
+        return None
+
+    def load(self, address: int, size: int) -> int:
+        """Read `size` bytes (1, 2, 4 or 8) as a little-endian number, as the CPU would on the bus."""
+        address &= self.a20_mask
+        if self.region_at(address, size) is not None:
+            return int.from_bytes(self.memory.view[address : address + size], "little")
+        if size == 1:
+            return self.mmio.read(address, 1) if address < self.mmio.size else 0xFF
+        return self._load_pieces(address, size)
+
+    def store(self, address: int, size: int, value: int) -> None:
+        """Write `size` bytes (1, 2, 4 or 8); ROM and empty addresses take nothing."""
+        address &= self.a20_mask
+        region = self.region_at(address, size)
+        if region is not None:
+            if region.writable:
+                self.memory.write(address, value.to_bytes(size, "little"))
+        elif size == 1:
+            if address < self.mmio.size:
+                self.mmio.write(address, 1, value)
+        else:
+            self._store_pieces(address, size, value)
+
+    def load_bytes(self, address: int, length: int) -> bytes:
+        """Read `length` bytes one by one where they are not all in one region."""
+        if self.a20_mask == ~0 and self.region_at(address, length) is not None:
+            return bytes(self.memory.view[address : address + length])
+        return bytes(self.load(address + offset, 1) for offset in range(length))
+
+    def store_bytes(self, address: int, data: bytes) -> None:
+        """Write `data` as the CPU would, byte by byte where it is not all in one region."""
+        region = self.region_at(address, len(data))
+        if self.a20_mask == ~0 and region is not None and region.writable:
+            self.memory.write(address, data)
+            return
+        for offset, byte in enumerate(data):
+            self.store(address + offset, 1, byte)
+
+    def _load_pieces(self, address: int, size: int) -> int:
+        inside = self.region_at(address) or self.region_at(address + size - 1)
+        if inside is None and size <= 4 and address + size <= self.mmio.size and address % size == 0:
+            return self.mmio.read(address, size)
+        half = size // 2
+        return self.load(address, half) | self.load(address + half, half) << (8 * half)
+
+    def _store_pieces(self, address: int, size: int, value: int) -> None:
+        inside = self.region_at(address) or self.region_at(address + size - 1)
+        if inside is None and size <= 4 and address + size <= self.mmio.size and address % size == 0:
+            self.mmio.write(address, size, value)
+            return
+        half = size // 2
+        self.store(address, half, value & ((1 << (8 * half)) - 1))
+        self.store(address + half, half, value >> (8 * half))

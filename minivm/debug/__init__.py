@@ -1,0 +1,1 @@
+"""Looking inside: assembling and disassembling code, inspecting tables."""

@@ -1,0 +1,1 @@
+"""CPU engines: what executes guest code, and how interrupts reach it."""

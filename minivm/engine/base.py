@@ -1,0 +1,122 @@
+"""What a CPU engine is: the protocol, and the exits that say why a run ended.
+
+An engine executes guest code and delivers interrupts. It knows no device: ports and memory-mapped I/O are buses, time
+is the clock, and a hardware interrupt is a vector that the machine hands over.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from minivm.engine.cpustate import Registers
+
+
+@dataclass(frozen=True)
+class Ran:
+    """The granted ticks are used up."""
+
+    ticks: int
+
+
+@dataclass(frozen=True)
+class Halted:
+    """The CPU executed HLT and waits for an interrupt."""
+
+    ticks: int
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Somebody called `stop`."""
+
+    ticks: int
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Something outside wants a word at a safe point: an interrupt is due, or an alarm was set earlier."""
+
+    ticks: int
+
+
+@dataclass(frozen=True)
+class Breakpoint:
+    """The next instruction lies on a breakpoint."""
+
+    ticks: int
+    address: int
+
+
+@dataclass(frozen=True)
+class Autopsy:
+    """What led to a triple fault: the chain of vectors, the words for each, and the registers at its start."""
+
+    chain: tuple[tuple[int, str], ...]
+    """Each vector that was to be delivered, first to last, with why its delivery failed."""
+    registers: dict[str, int]
+    mode: str
+    code: bytes
+    """The bytes at the instruction pointer, as far as they could be read."""
+    details: tuple[str, ...] = field(default=())
+    """The bad descriptor or page-table entry, in words, one line each."""
+
+
+@dataclass(frozen=True)
+class Shutdown:
+    """A fault while delivering a double fault: the processor gave up (SDM vol. 3, section 6.15, interrupt 8)."""
+
+    ticks: int
+    autopsy: Autopsy
+
+
+Exit = Ran | Halted | Stopped | Attention | Breakpoint | Shutdown
+
+
+class Engine(Protocol):
+    """A processor that can be run, stepped, interrupted, stopped and looked at.
+
+    One tick is one byte of code retired (plus what port accesses and RDTSC are charged), and one nanosecond of
+    virtual time. The run gear and the step gear count the same ticks.
+    """
+
+    name: str
+    cpu: Registers
+
+    @property
+    def position(self) -> int:
+        """Ticks since power-on, exact also inside a port access."""
+
+    @property
+    def interruptible(self) -> bool:
+        """True where a hardware interrupt may be taken now: a block's start, IF set, no shadow."""
+
+    def run(self, until: int, *, window: bool = False) -> Exit:
+        """Run to the first block start at or after position `until`; with `window`, also to where IF is set."""
+
+    def step(self) -> Exit:
+        """Execute one instruction, or one delivery of an exception."""
+
+    def stop(self) -> None:
+        """Make the current or next `run` end with `Stopped` at the next safe point; callable from any thread."""
+
+    def attention(self) -> None:
+        """Make the current `run` end at the next safe point, from inside a port access."""
+
+    def interrupt(self, vector: int) -> Exit | None:
+        """Deliver the hardware interrupt `vector` now; a `Shutdown` when that was the third fault in a row."""
+
+    def nmi(self) -> None:
+        """Deliver the non-maskable interrupt at the next block start."""
+
+    def set_a20(self, enabled: bool) -> None:
+        """Open or close address line 20."""
+
+    def reset(self) -> None:
+        """Return to the power-on state (SDM vol. 3, table 9-1), memory untouched."""
+
+    def close(self) -> None:
+        """Free the engine; the RAM that it used may be closed after this, not before."""
+
+
+Trap = Callable[[int], None]
+"""Told of an event worth tracing: its vector."""

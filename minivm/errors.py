@@ -1,0 +1,45 @@
+"""Every error that MiniVM raises on purpose.
+
+    MiniVMError               catch this one to catch them all
+    ├── ConfigError           an option, a key or a value that does not fit; exit status 2
+    ├── ImageError            a file that cannot be booted, or a disk that cannot be used; exit status 2
+    ├── WiringError           two devices at one address, or an address outside its bus; exit status 2
+    ├── AssemblyError         a source line that cannot be assembled; exit status 2
+    ├── EngineError           the CPU engine is missing or is not the one that was probed
+    ├── MemoryRangeError      the host asked for guest memory that does not exist
+    └── ExpectationFailed     a script waited for a text that did not come; exit status 1
+
+What a *guest* does is never one of these: a guest's fault is an `Exit` (see `minivm.engine.base`).
+"""
+
+
+class MiniVMError(Exception):
+    """The root of all errors that MiniVM raises on purpose; its text is one clear line."""
+
+
+class ConfigError(MiniVMError):
+    """An option, a configuration key or a value that does not fit."""
+
+
+class ImageError(MiniVMError):
+    """A file that cannot be booted, or a disk image that cannot be used."""
+
+
+class WiringError(MiniVMError):
+    """Two devices claim one address, or an address lies outside its bus."""
+
+
+class AssemblyError(MiniVMError):
+    """A source line that cannot be assembled; the text begins with file and line."""
+
+
+class EngineError(MiniVMError):
+    """The CPU engine is missing, or its private layout is not the one that was probed."""
+
+
+class MemoryRangeError(MiniVMError, IndexError):
+    """The host asked for guest memory outside RAM."""
+
+
+class ExpectationFailed(MiniVMError, AssertionError):
+    """A script waited for a text that did not come; the message shows the screen."""

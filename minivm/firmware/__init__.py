@@ -1,0 +1,1 @@
+"""The PC BIOS: a small ROM of real code that traps to services in Python."""

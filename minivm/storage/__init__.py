@@ -1,0 +1,1 @@
+"""Disks: images as arrays of sectors."""
