@@ -5,6 +5,7 @@
     ├── ImageError            a file that cannot be booted, or a disk that cannot be used; exit status 2
     ├── WiringError           two devices at one address, or an address outside its bus; exit status 2
     ├── AssemblyError         a source line that cannot be assembled; exit status 2
+    ├── DiskError             a disk transfer that the host refused: past the end, read-only, full, EIO
     ├── EngineError           the CPU engine is missing or is not the one that was probed
     ├── MemoryRangeError      the host asked for guest memory that does not exist
     └── ExpectationFailed     a script waited for a text that did not come; exit status 1
@@ -23,6 +24,10 @@ class ConfigError(MiniVMError):
 
 class ImageError(MiniVMError):
     """A file that cannot be booted, or a disk image that cannot be used."""
+
+
+class DiskError(MiniVMError):
+    """A sector that could not be read or written while the machine runs; a drive reports it to its guest."""
 
 
 class WiringError(MiniVMError):

@@ -1,0 +1,261 @@
+"""Disks: raw images as arrays of 512-byte sectors.
+
+A `Disk` reads from a file (or from bytes) and keeps writes where they belong: in the file, or, for a snapshot, in a
+table of changed sectors that vanishes with the machine. The drive that shows it to the guest is another part.
+"""
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import Literal, Protocol
+
+from minivm.errors import DiskError, ImageError
+from minivm.storage.geometry import (
+    LARGEST_FLOPPY,
+    SECTOR,
+    FloppyType,
+    Geometry,
+    floppy_for,
+    hard_disk_geometry,
+)
+
+Medium = Literal["floppy", "disk"]
+
+
+class Store(Protocol):
+    """Where a disk's bytes lie; addresses are bytes from the image's start."""
+
+    size: int
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return at most `length` bytes at `offset`; fewer when the image ends there."""
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Put `data` at `offset`."""
+
+    def flush(self) -> None:
+        """Make sure that what was written outlives the host's power."""
+
+    def close(self) -> None:
+        """Let the file go; closing twice is harmless."""
+
+
+class BytesStore:
+    """An image in memory that nobody writes: the changes go to the disk's own table."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = bytes(data)
+        self.size = len(data)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return at most `length` bytes at `offset`."""
+        return self._data[offset : offset + length]
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Refuse; a disk over bytes keeps its changes itself."""
+        raise DiskError("an image in memory is read-only")
+
+    def flush(self) -> None:
+        """Do nothing: there is no file."""
+
+    def close(self) -> None:
+        """Do nothing: there is no file."""
+
+
+class FileStore:
+    """An image in a file, read and written in place."""
+
+    def __init__(self, descriptor: int, name: str, size: int) -> None:
+        self._descriptor = descriptor
+        self._name = name
+        self.size = size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return at most `length` bytes at `offset`; raises `DiskError` when the host fails."""
+        parts: list[bytes] = []
+        try:
+            while length > 0 and (part := os.pread(self._descriptor, length, offset)):
+                parts.append(part)
+                offset, length = offset + len(part), length - len(part)
+        except OSError as error:
+            raise DiskError(f"{self._name}: cannot be read at byte {offset}: {error.strerror}") from error
+        return b"".join(parts)
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Put `data` at `offset`; raises `DiskError` when the host fails, for example because it is full."""
+        try:
+            while data:
+                done = os.pwrite(self._descriptor, data, offset)
+                offset, data = offset + done, data[done:]
+        except OSError as error:
+            raise DiskError(f"{self._name}: cannot be written at byte {offset}: {error.strerror}") from error
+
+    def flush(self) -> None:
+        """Have the host write everything to its own disk."""
+        try:
+            os.fsync(self._descriptor)
+        except OSError as error:
+            raise DiskError(f"{self._name}: cannot be flushed: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Close the file, which also gives up its lock."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class Disk:
+    """An array of 512-byte sectors.
+
+    `sectors` counts them, `geometry` is the shape that INT 13h reports, `floppy_type` is None for a hard disk. With
+    `volatile`, writes are kept in memory and never reach `store`. What lies behind the end of `store` reads as zeros.
+    """
+
+    def __init__(self, store: Store, name: str, *, read_only: bool, volatile: bool, medium: Medium) -> None:
+        self.name = name
+        self.read_only = read_only
+        self.volatile = volatile
+        self.floppy_type: FloppyType | None = None
+        self._store = store
+        self._changed: dict[int, bytes] = {}
+        self._shape(medium, store.read(0, SECTOR))
+
+    def _shape(self, medium: Medium, boot_sector: bytes) -> None:
+        if medium == "disk":
+            self.sectors = -(-self._store.size // SECTOR)
+            self.geometry: Geometry = hard_disk_geometry(self.sectors, boot_sector)
+            return
+        self.floppy_type = floppy_for(self._store.size, boot_sector)
+        if self.floppy_type is None:
+            raise ImageError(
+                f"{self.name}: {self._store.size} bytes do not fit a floppy ({LARGEST_FLOPPY.size} at most); "
+                "attach it as a hard disk"
+            )
+        self.geometry = self.floppy_type.geometry
+        self.sectors = self.geometry.sectors
+        # A file shorter than its floppy must not grow because a guest wrote to the part that it lacks.
+        self.volatile = self.volatile or self._store.size < self.floppy_type.size
+
+    @classmethod
+    def from_bytes(cls, data: bytes, name: str, *, read_only: bool = False, medium: Medium | None = None) -> "Disk":
+        """Make a disk of `data`, padded with zeros; writes stay in memory. The medium follows from the size."""
+        if not data:
+            raise ImageError(f"{name}: is empty; a disk needs at least one byte")
+        return cls(
+            BytesStore(data), name, read_only=read_only, volatile=True, medium=medium or medium_of_size(len(data))
+        )
+
+    def read(self, lba: int, count: int) -> bytes:
+        """Return the `count` sectors from `lba`; raises `DiskError` past the end or when the host fails."""
+        self._check(lba, count)
+        data = self._store.read(lba * SECTOR, count * SECTOR).ljust(count * SECTOR, b"\0")
+        if not self._changed:
+            return data
+        return b"".join(
+            self._changed.get(lba + index) or data[index * SECTOR : (index + 1) * SECTOR] for index in range(count)
+        )
+
+    def write(self, lba: int, data: bytes) -> None:
+        """Write whole sectors from `lba`; raises `DiskError` past the end, read-only, or when the host fails."""
+        if len(data) % SECTOR:
+            raise DiskError(f"{self.name}: {len(data)} bytes are no whole sectors")
+        count = len(data) // SECTOR
+        self._check(lba, count)
+        if self.read_only:
+            raise DiskError(f"{self.name}: is read-only")
+        if not self.volatile:
+            self._store.write(lba * SECTOR, bytes(data))
+            return
+        for index in range(count):
+            self._changed[lba + index] = bytes(data[index * SECTOR : (index + 1) * SECTOR])
+
+    def changes(self) -> tuple[tuple[int, bytes], ...]:
+        """Return the sectors that a volatile disk keeps in memory, in order: what a snapshot must save."""
+        return tuple(sorted(self._changed.items()))
+
+    def restore_changes(self, changes: tuple[tuple[int, bytes], ...]) -> None:
+        """Replace the sectors that are kept in memory by `changes`."""
+        self._changed = dict(changes)
+
+    def flush(self) -> None:
+        """Make sure that what was written to the file is on the host's disk."""
+        if not self.read_only and not self.volatile:
+            self._store.flush()
+
+    def close(self) -> None:
+        """Give the file back; closing twice is harmless."""
+        self._store.close()
+
+    def _check(self, lba: int, count: int) -> None:
+        if lba < 0 or count < 0 or lba + count > self.sectors:
+            raise DiskError(f"{self.name}: sectors {lba} to {lba + count - 1} lie past the end, {self.sectors}")
+
+
+def medium_of_size(size: int) -> Medium:
+    """Return what an image of `size` bytes is taken for: up to 2.88M a floppy, above it a hard disk."""
+    return "floppy" if size <= LARGEST_FLOPPY.size else "disk"
+
+
+def open_disk(
+    path: str | Path, *, read_only: bool = False, snapshot: bool = False, medium: Medium | None = None
+) -> Disk:
+    """Open the raw image at `path`; without `medium` its size decides (up to 2.88M a floppy).
+
+    With `snapshot`, the guest may write, but the file never changes. Otherwise a writer holds a lock on the file as
+    long as it is open, so that no two machines write one image. Raises `ImageError` in one line.
+    """
+    name = str(path)
+    writes = not read_only and not snapshot
+    descriptor = _open(name, os.O_RDWR if writes else os.O_RDONLY)
+    try:
+        if writes:
+            _lock(descriptor, name)
+        size = os.lseek(descriptor, 0, os.SEEK_END)  # unlike fstat, this knows the size of a block device
+        if size == 0:
+            raise ImageError(f"{name}: is empty; a disk needs at least one sector")
+        store = FileStore(descriptor, name, size)
+        return Disk(store, name, read_only=read_only, volatile=snapshot, medium=medium or medium_of_size(size))
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _open(name: str, flags: int) -> int:
+    try:
+        descriptor = os.open(name, flags | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe must not block us here
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{name!r}: {_why_not(error, flags)}") from error
+    if stat.S_ISREG(mode := os.fstat(descriptor).st_mode) or stat.S_ISBLK(mode):
+        return descriptor
+    os.close(descriptor)
+    raise ImageError(f"{name}: is {'a directory' if stat.S_ISDIR(mode) else 'not a regular file'}, not a disk image")
+
+
+def _why_not(error: OSError | ValueError, flags: int) -> str:
+    if not isinstance(error, OSError):
+        return "is not a file name"
+    writing = flags & os.O_ACCMODE == os.O_RDWR
+    match error.errno:
+        case errno.ENOENT | errno.ENOTDIR:
+            return "there is no such file"
+        case errno.EISDIR:
+            return "is a directory, not a disk image"
+        case errno.EACCES | errno.EPERM | errno.EROFS if writing:
+            return "may not be written; attach it with ,ro or ,snapshot"
+        case errno.EACCES | errno.EPERM:
+            return "may not be read; change its permissions"
+    return f"cannot be opened: {error.strerror}"
+
+
+def _lock(descriptor: int, name: str) -> None:
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        # A file system without locks (some network ones) cannot protect anybody; that is no reason not to run.
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            raise ImageError(
+                f"{name}: another machine is writing to it; stop that one, or attach it here with ,ro or ,snapshot"
+            ) from error
