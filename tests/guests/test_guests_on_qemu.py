@@ -1,0 +1,117 @@
+"""The guests on QEMU: what their headers claim holds for a PC, and not only for MiniVM's idea of one."""
+
+import re
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from minivm import bundled
+
+pytestmark = [
+    pytest.mark.qemu,
+    pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="qemu-system-x86_64 is not installed"),
+]
+
+KEY_NAMES = {" ": "spc", "\n": "ret", "\t": "tab", "\x1b": "esc", ".": "dot", "-": "minus", ",": "comma", "/": "slash"}
+MULTIBOOT_MAGIC = b"\x02\xb0\xad\x1b"
+
+
+def keys_of(script: str) -> list[str]:
+    """Turn the --type notation into the monitor's key names."""
+    keys = []
+    for special, character in re.findall(r"<([^>]+)>|((?:\\.)|.)", script):
+        plain = {"\\n": "\n", "\\t": "\t", "\\e": "\x1b"}.get(character, character)
+        keys.append(special.lower() if special else KEY_NAMES.get(plain, plain))
+    return keys
+
+
+class Qemu:
+    """A QEMU with its monitor on a socket, its serial port in a file, and the exit device where MiniVM has it."""
+
+    def __init__(self, image: Path, folder: Path) -> None:
+        self._serial, self._log, self._dump = folder / "serial", folder / "log", folder / "dump"
+        multiboot = MULTIBOOT_MAGIC in image.read_bytes()[:8192]
+        media = ["-kernel", image] if multiboot else ["-drive", f"if=floppy,format=raw,readonly=on,file={image}"]
+        self._process = subprocess.Popen(
+            ["qemu-system-x86_64", "-accel", "tcg", "-m", "64", "-display", "none", "-net", "none", "-no-reboot", *media]
+            + ["-rtc", "base=2026-01-01T00:00:00", "-serial", f"file:{self._serial}"]
+            + ["-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-d", "cpu_reset", "-D", self._log]
+            + ["-monitor", f"unix:{folder / 'monitor'},server,nowait"],
+            stderr=subprocess.DEVNULL,
+        )
+        self._monitor = socket.socket(socket.AF_UNIX)
+        deadline = time.monotonic() + 10
+        while self._monitor.connect_ex(str(folder / "monitor")) != 0:
+            assert time.monotonic() < deadline, "QEMU's monitor does not answer"
+            time.sleep(0.02)
+        self._monitor.settimeout(2)
+        self._answer()
+        self._last_output = ""
+
+    def ask(self, command: str) -> str:
+        """Return the monitor's answer, or nothing when QEMU has ended."""
+        try:
+            self._monitor.sendall(command.encode() + b"\n")
+            return self._answer()
+        except OSError:
+            return ""
+
+    def _answer(self) -> str:
+        text = b""
+        while not text.endswith(b"(qemu) "):
+            part = self._monitor.recv(65536)
+            if not part:
+                raise ConnectionError
+            text += part
+        return text.decode(errors="replace")
+
+    def output(self) -> str:
+        """Return all serial output and the text screen, or the last seen screen after QEMU's end."""
+        self.ask(f'pmemsave 0xb8000 4000 "{self._dump}"')
+        cells = self._dump.read_bytes()[::2] if self._dump.exists() else b""
+        rows = [cells[start : start + 80].decode("cp437").replace("\0", " ").rstrip() for start in range(0, 2000, 80)]
+        serial = self._serial.read_text(encoding="cp437") if self._serial.exists() else ""
+        return serial + "\n".join(rows)
+
+    def status(self) -> int | None:
+        """Return what `minivm run` would return, or None while the guest goes on."""
+        registers = self.ask("info registers")
+        halted = re.search(r"EFL=([0-9a-f]+).*HLT=1|RFL=([0-9a-f]+).*HLT=1", registers)
+        if halted and not int(halted[1] or halted[2], 16) & 0x200:
+            return 0
+        if self._process.poll() is None:
+            return None
+        return self._process.returncode or (3 if "Triple fault" in self._log.read_text() else 0)
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._monitor.close()
+
+
+@pytest.mark.parametrize("guest", bundled.guests(), ids=lambda guest: guest.name)
+def test_a_guest_keeps_its_claim_on_qemu(guest: bundled.Guest, tmp_path: Path) -> None:
+    qemu = Qemu(guest.image, tmp_path)
+    seen, status, to_type = "", None, keys_of(guest.types or "")
+    deadline = time.monotonic() + 40
+    try:
+        while status is None and time.monotonic() < deadline:
+            seen += qemu.output()
+            if to_type and guest.prints[0] in seen:
+                qemu.ask(f"sendkey {to_type.pop(0)} 40")
+                time.sleep(0.08)
+            time.sleep(0.05)
+            status = qemu.status()
+        seen += qemu.output()
+    finally:
+        qemu.close()
+    position = 0
+    for text in guest.prints:
+        found = seen.find(text, position)
+        assert found >= 0, f"{text!r} never appeared in order on:\n{seen[-3000:]}"
+        position = found
+    assert status == guest.exit_status
