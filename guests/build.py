@@ -1,7 +1,7 @@
 """Build the bundled guests: `python guests/build.py`, or with `--check` compare a fresh build with the images here.
 
-NASM makes the images (flat binaries); GCC, where it is found with its 32-bit target, makes the C workload. The images are
-checked in, so that nobody needs either tool to boot them. Names after the options limit the work to those guests.
+NASM makes the images (flat binaries); GCC, where it is found, makes the C workload. The images are checked in, so that
+nobody needs either tool to boot them. Names behind the options limit the work to those guests.
 """
 
 import argparse
@@ -16,8 +16,26 @@ WORKLOAD = HOME / "workload"
 
 # No libc, no position independence, no unwind tables, no host-dependent choices: the same bytes from the same compiler.
 C_FLAGS = [
-    *("-m32", "-march=i686", "-O2", "-std=c11", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-nostdlib", "-static"),
-    *("-fno-pie", "-no-pie", "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-fno-builtin", "-fcf-protection=none"),
+    *(
+        "-m32",
+        "-march=i686",
+        "-O2",
+        "-std=c11",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-ffreestanding",
+        "-nostdlib",
+        "-static",
+    ),
+    *(
+        "-fno-pie",
+        "-no-pie",
+        "-fno-stack-protector",
+        "-fno-asynchronous-unwind-tables",
+        "-fno-builtin",
+        "-fcf-protection=none",
+    ),
     *("-fno-tree-loop-distribute-patterns", "-fno-tree-vectorize", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-s"),
 ]
 
@@ -69,7 +87,11 @@ def check(source: Path, folder: Path) -> str | None:
         return f"{kept.name} is missing; run guests/build.py"
     if not build(source, fresh) or compiler_of(fresh) != compiler_of(kept):
         return None
-    return None if fresh.read_bytes() == kept.read_bytes() else f"{kept.name} is not what {source.name} makes; run guests/build.py"
+    return (
+        None
+        if fresh.read_bytes() == kept.read_bytes()
+        else f"{kept.name} is not what {source.name} makes; run guests/build.py"
+    )
 
 
 def main() -> int:
@@ -81,7 +103,7 @@ def main() -> int:
     chosen = [source for source in sources() if not options.names or source.stem in options.names]
     try:
         if not options.check:
-            return int(not all([build(source, image_of(source)) for source in chosen]))
+            return int(False in [build(source, image_of(source)) for source in chosen])
         with tempfile.TemporaryDirectory() as folder:
             complaints = [text for source in chosen if (text := check(source, Path(folder)))]
     except subprocess.CalledProcessError:

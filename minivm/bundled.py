@@ -20,6 +20,7 @@ DEFAULT_GUEST = "tour"
 
 _COMMENT_MARKS = "; /*"
 _NOT_IN_NAMES = frozenset("/\\.")
+_LONGEST_NAME = 64
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def guests() -> list[Guest]:
 
 def find(name: str) -> Guest | None:
     """Return the guest called `name`, also one of the benchmarks' programs, or None when there is none."""
-    if not name or not _NOT_IN_NAMES.isdisjoint(name):
+    if not 0 < len(name) <= _LONGEST_NAME or not _NOT_IN_NAMES.isdisjoint(name):
         return None
     home = _home()
     for source in (home / f"{name}.asm", home / "workload" / f"{name}.asm", home / "workload" / f"{name}.c"):

@@ -1,10 +1,10 @@
 /* workload: a CPU-bound 32-bit program, for comparing emulators' speed.
  * Run:    minivm run guests/workload/workload.elf
- * Prints: sieve     0002479A
- * Prints: matrix    C3D7AC40
- * Prints: crc32     00000000
- * Prints: memcpy    00000000
- * Prints: quicksort 00000000
+ * Prints: sieve     000245C5
+ * Prints: matrix    0E2674C7
+ * Prints: crc32     8DF06C0E
+ * Prints: memcpy    9C422BB0
+ * Prints: quicksort EFCAFB54
  * Prints: done
  * Exit:   1
  *

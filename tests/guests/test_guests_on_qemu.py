@@ -25,7 +25,10 @@ def keys_of(script: str) -> list[str]:
     keys = []
     for special, character in re.findall(r"<([^>]+)>|((?:\\.)|.)", script):
         plain = {"\\n": "\n", "\\t": "\t", "\\e": "\x1b"}.get(character, character)
-        keys.append(special.lower() if special else KEY_NAMES.get(plain, plain))
+        if special or not plain.isupper():
+            keys.append(special.lower() or KEY_NAMES.get(plain, plain))
+        else:
+            keys.append(f"shift-{plain.lower()}")
     return keys
 
 
@@ -36,11 +39,13 @@ class Qemu:
         self._serial, self._log, self._dump = folder / "serial", folder / "log", folder / "dump"
         multiboot = MULTIBOOT_MAGIC in image.read_bytes()[:8192]
         media = ["-kernel", image] if multiboot else ["-drive", f"if=floppy,format=raw,readonly=on,file={image}"]
+        command: list[str | Path] = ["qemu-system-x86_64", "-accel", "tcg", "-m", "64", "-display", "none", *media]
+        command += ["-no-reboot", "-no-shutdown"]  # pause at a triple fault, so that the screen can still be read
+        command += ["-net", "none", "-rtc", "base=2026-01-01T00:00:00", "-serial", f"file:{self._serial}"]
+        command += ["-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-d", "cpu_reset", "-D", self._log]
+        command += ["-monitor", f"unix:{folder / 'monitor'},server,nowait"]
         self._process = subprocess.Popen(
-            ["qemu-system-x86_64", "-accel", "tcg", "-m", "64", "-display", "none", "-net", "none", "-no-reboot", *media]
-            + ["-rtc", "base=2026-01-01T00:00:00", "-serial", f"file:{self._serial}"]
-            + ["-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-d", "cpu_reset", "-D", self._log]
-            + ["-monitor", f"unix:{folder / 'monitor'},server,nowait"],
+            command,
             stderr=subprocess.DEVNULL,
         )
         self._monitor = socket.socket(socket.AF_UNIX)
@@ -83,9 +88,9 @@ class Qemu:
         halted = re.search(r"EFL=([0-9a-f]+).*HLT=1|RFL=([0-9a-f]+).*HLT=1", registers)
         if halted and not int(halted[1] or halted[2], 16) & 0x200:
             return 0
-        if self._process.poll() is None:
-            return None
-        return self._process.returncode or (3 if "Triple fault" in self._log.read_text() else 0)
+        if "shutdown" in self.ask("info status"):
+            return 3 if "Triple fault" in self._log.read_text() else 0
+        return self._process.poll()
 
     def close(self) -> None:
         self._process.kill()
