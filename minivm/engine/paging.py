@@ -34,6 +34,7 @@ _ADDRESS = (1 << ADDRESS_BITS) - 0x1000
 _BEYOND_ADDRESS = 0x000F_FFFF_FFFF_FFFF & ~((1 << ADDRESS_BITS) - 1)
 _HIGH_BITS = 0x7FF0_0000_0000_0000  # reserved with PAE, free for software in long mode
 _PSE36_RESERVED = 1 << 21
+_RIGHTS = WRITABLE | USER | ACCESSED | DIRTY
 
 # A page fault's error code (SDM vol. 3, figure 4-12)
 FAULT_PRESENT, FAULT_WRITE, FAULT_USER, FAULT_RESERVED, FAULT_FETCH = 0x1, 0x2, 0x4, 0x8, 0x10
@@ -103,10 +104,10 @@ class _Look(NamedTuple):
     """What the tables say: each level's (address, entry), the rights of all levels together, and the page."""
 
     entries: list[tuple[int, int]]
-    rights: int  # WRITABLE | USER where every level grants it
+    rights: int  # WRITABLE, USER and ACCESSED where all levels have it, and the last one's DIRTY
     no_execute: bool
     frame: int  # physical address of the page
-    page_size: int  # bytes; 0 when there is no page
+    page_size: int  # bytes; 0 when there is no page, or a reserved bit is set
     reserved: bool
 
 
@@ -139,16 +140,17 @@ def translate(processor: Processor, linear: int, *, write: bool, user: bool, fet
     Raises `PageFault` with the error code of SDM vol. 3, section 4.7, and `Fault` for a non-canonical address.
     A supervisor access (`user` False) ignores R/W unless CR0.WP, and U/S unless CR4.SMEP or SMAP forbid it.
     """
-    if not processor.cpu.head.cr[0] & CR0_PG:
+    head = processor.cpu.head
+    if not head.cr[0] & CR0_PG:
         return linear
     if not is_canonical(processor, linear):
         raise Fault(GENERAL_PROTECTION, 0, f"the address {linear:X}h is not canonical")
     look = _look_up(processor, linear)
-    problem = _forbidden(processor, look, write=write, user=user, fetch=fetch)
-    if problem or not look.page_size or look.reserved:
-        code = _error_code(processor, look, write=write, user=user, fetch=fetch)
-        raise PageFault(code, linear, _problem(processor, look) or problem)
-    _mark(processor, look, write)
+    rights = look.rights
+    needed = ACCESSED | DIRTY | WRITABLE if write else ACCESSED
+    if rights & needed != needed or user or fetch or not look.page_size or head.cr[4] & (CR4_SMEP | CR4_SMAP):
+        _check(processor, look, linear, write=write, user=user, fetch=fetch)
+        _mark(processor, look, write)
     return look.frame | (linear & (look.page_size - 1))
 
 
@@ -190,8 +192,6 @@ def is_canonical(processor: Processor, linear: int) -> bool:
 
 # -- linear memory, for the CPU's own accesses ----------------------------------------------------------------------
 
-_UNPACK = {2: Struct("<H").unpack_from, 4: Struct("<I").unpack_from, 8: Struct("<Q").unpack_from}
-
 
 def read_linear(processor: Processor, linear: int, size: int, user: bool = False) -> int:
     """Return `size` bytes (1, 2, 4 or 8) at `linear` as a little-endian number; raises `Fault`."""
@@ -204,67 +204,52 @@ def write_linear(processor: Processor, linear: int, size: int, value: int, user:
 
 
 def read_bytes(processor: Processor, linear: int, length: int, user: bool = False) -> bytes:
-    """Return `length` bytes at `linear`, at most a page of them; raises `Fault`."""
+    """Return `length` bytes at `linear`; raises `Fault`."""
+    room = 0x1000 - (linear & 0xFFF)
+    if length > room:
+        first = read_bytes(processor, linear, room, user)
+        return first + read_bytes(processor, linear + room, length - room, user)
+    physical = _physical(processor, linear, False, user)
     space = processor.space
-    first, second = _pieces(processor, linear, length, write=False, user=user)
-    data = _load(space, *first)
-    return data + _load(space, *second) if second else data
+    physical &= space.a20_mask
+    if space.region_at(physical, length) is not None:
+        return bytes(space.memory.view[physical : physical + length])
+    return space.load_bytes(physical, length)
 
 
 def write_bytes(processor: Processor, linear: int, data: bytes, user: bool = False) -> None:
     """Store `data`, at most a page, at `linear`; raises `Fault` before anything is stored."""
-    space = processor.space
-    (start, length), second = _pieces(processor, linear, len(data), write=True, user=user)
-    if second is None:
-        _store(space, start, data)
+    room = 0x1000 - (linear & 0xFFF)
+    if len(data) <= room:
+        _store(processor.space, _physical(processor, linear, True, user), data)
         return
-    _store(space, start, data[:length])
-    _store(space, second[0], data[length:])
+    first = _physical(processor, linear, True, user)
+    second = _physical(processor, linear + room, True, user)
+    _store(processor.space, first, data[:room])
+    _store(processor.space, second, data[room:])
 
 
 def check_writable(processor: Processor, linear: int, length: int) -> None:
-    """Raise `PageFault` now if storing `length` bytes (at most a page) at `linear` would raise it later."""
-    _pieces(processor, linear, length, write=True, user=False)
+    """Raise `Fault` now if storing `length` bytes (at most a page) at `linear` would raise it later."""
+    _physical(processor, linear, True, False)
+    _physical(processor, linear + length - 1, True, False)
 
 
-_Piece = tuple[int, int]  # physical address, length
-
-
-def _pieces(processor: Processor, linear: int, length: int, *, write: bool, user: bool) -> tuple[_Piece, _Piece | None]:
-    """Return the one or two physical runs behind a linear one; addresses wrap at 4 GiB outside long mode."""
+def _physical(processor: Processor, linear: int, write: bool, user: bool) -> int:
+    """Return the physical address; linear ones wrap at 4 GiB outside long mode."""
     head = processor.cpu.head
-    long = head.hflags & HF_LMA
-    if not long:
-        linear &= 0xFFFF_FFFF
-    room = 0x1000 - (linear & 0xFFF)
-    if not head.cr[0] & CR0_PG:
-        if linear + length <= 1 << 32:
-            return (linear, length), None
-        return (linear, room), (0, length - room)
-    first = translate(processor, linear, write=write, user=user)
-    if length <= room:
-        return (first, length), None
-    following = (linear + room) & (0xFFFF_FFFF_FFFF_FFFF if long else 0xFFFF_FFFF)
-    return (first, room), (translate(processor, following, write=write, user=user), length - room)
-
-
-def _load(space: AddressSpace, physical: int, length: int) -> bytes:
-    masked = physical & space.a20_mask
-    # The mask changes bit 20 alone, so a run inside one page stays one run; the rest goes the careful way.
-    if (masked & 0xFFF) + length <= 0x1000 and space.region_at(masked, length) is not None:
-        return bytes(space.memory.view[masked : masked + length])
-    return space.load_bytes(physical, length)
+    linear &= 0xFFFF_FFFF_FFFF_FFFF if head.hflags & HF_LMA else 0xFFFF_FFFF
+    return translate(processor, linear, write=write, user=user) if head.cr[0] & CR0_PG else linear
 
 
 def _store(space: AddressSpace, physical: int, data: bytes) -> None:
-    masked = physical & space.a20_mask
-    if (masked & 0xFFF) + len(data) <= 0x1000:
-        region = space.region_at(masked, len(data))
-        if region is not None:
-            if region.writable:
-                space.memory.write(masked, data)
-            return
-    space.store_bytes(physical, data)
+    """Store a run that crosses no page, so that the A20 mask keeps it in one piece."""
+    physical &= space.a20_mask
+    region = space.region_at(physical, len(data))
+    if region is None:
+        space.store_bytes(physical, data)
+    elif region.writable:
+        space.memory.write(physical, data)
 
 
 # -- the lookup -----------------------------------------------------------------------------------------------------
@@ -297,19 +282,20 @@ def _look_up_32(space: AddressSpace, directory: int, linear: int, large_pages: b
     if not pde & PRESENT:
         return _Look(entries, 0, False, 0, 0, False)
     if large_pages and pde & LARGE:
-        frame = (pde & 0xFFC0_0000) | (pde & 0x1F_E000) << 19
-        return _Look(entries, pde & (WRITABLE | USER), False, frame, 1 << 22, bool(pde & _PSE36_RESERVED))
+        if pde & _PSE36_RESERVED:
+            return _Look(entries, 0, False, 0, 0, True)
+        return _Look(entries, pde & _RIGHTS, False, (pde & 0xFFC0_0000) | (pde & 0x1F_E000) << 19, 1 << 22, False)
     address = (pde & 0xFFFF_F000) + (linear >> 10 & 0xFFC)
     pte = _entry(space, address, 4)
     entries.append((address, pte))
     size = 4096 if pte & PRESENT else 0
-    return _Look(entries, pde & pte & (WRITABLE | USER), False, pte & 0xFFFF_F000, size, False)
+    return _Look(entries, (pde | DIRTY) & pte & _RIGHTS, False, pte & 0xFFFF_F000, size, False)
 
 
 def _look_up_wide(space: AddressSpace, tables: tuple[_Table, ...], base: int, linear: int, reserved: int) -> _Look:
     """Walk three or four levels of 8-byte entries (SDM vol. 3, sections 4.4 and 4.5)."""
     entries: list[tuple[int, int]] = []
-    rights, no_execute = WRITABLE | USER, 0
+    rights, no_execute = _RIGHTS, 0
     for _, shift, bits in tables:
         address = base + ((linear >> shift & ((1 << bits) - 1)) << 3)
         entry = _entry(space, address, 8)
@@ -319,14 +305,20 @@ def _look_up_wide(space: AddressSpace, tables: tuple[_Table, ...], base: int, li
             return _Look(entries, rights, bool(no_execute), 0, 0, False)
         if entry & (reserved | (LARGE if shift == 39 else NO_EXECUTE if pae_root else 0)):
             return _Look(entries, rights, bool(no_execute), 0, 0, True)
-        if not pae_root:
-            rights &= entry
-            no_execute |= entry & NO_EXECUTE
         base = entry & _ADDRESS
-        if entry & LARGE and shift > 12 and not pae_root:
+        if pae_root:
+            continue
+        no_execute |= entry & NO_EXECUTE
+        if entry & LARGE and shift > 12:
             inside = (1 << shift) - 1
-            return _Look(entries, rights, bool(no_execute), base & ~inside, inside + 1, bool(base & inside & ~0x1000))
+            reserved = base & inside & ~0x1000
+            size = 0 if reserved else inside + 1
+            return _Look(entries, rights & entry, bool(no_execute), base & ~inside, size, bool(reserved))
+        rights &= entry if shift == 12 else entry | DIRTY
     return _Look(entries, rights, bool(no_execute), base, 4096, False)
+
+
+_UNPACK = {4: Struct("<I").unpack_from, 8: Struct("<Q").unpack_from}
 
 
 def _entry(space: AddressSpace, address: int, size: int) -> int:
@@ -347,6 +339,14 @@ def _problem(processor: Processor, look: _Look) -> str:
     if look.reserved:
         return f"the {name} {entry:08X}h at {address:08X}h has reserved bits set"
     return "" if look.page_size else f"the {name} {entry:08X}h at {address:08X}h is not present"
+
+
+def _check(processor: Processor, look: _Look, linear: int, *, write: bool, user: bool, fetch: bool) -> None:
+    """Raise `PageFault` when there is no page, or its rights forbid the access."""
+    problem = _problem(processor, look) or _forbidden(processor, look, write=write, user=user, fetch=fetch)
+    if problem:
+        code = _error_code(processor, look, write=write, user=user, fetch=fetch)
+        raise PageFault(code, linear, problem)
 
 
 def _forbidden(processor: Processor, look: _Look, *, write: bool, user: bool, fetch: bool) -> str:
