@@ -207,7 +207,7 @@ def open_disk(
     """
     name = str(path)
     writes = not read_only and not snapshot
-    descriptor = _open(name, os.O_RDWR if writes else os.O_RDONLY)
+    descriptor = open_image_file(name, writes=writes)
     try:
         if writes:
             _lock(descriptor, name)
@@ -221,27 +221,29 @@ def open_disk(
         raise
 
 
-def _open(name: str, flags: int) -> int:
+def open_image_file(name: str, *, writes: bool = False) -> int:
+    """Open a regular file or a block device and return its descriptor; raises `ImageError` in one line."""
+    flags = os.O_RDWR if writes else os.O_RDONLY
     try:
         descriptor = os.open(name, flags | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe must not block us here
     except (OSError, ValueError) as error:
-        raise ImageError(f"{name!r}: {_why_not(error, flags)}") from error
+        shown = name if name.isprintable() else repr(name)
+        raise ImageError(f"{shown}: {_why_not(error, writes)}") from error
     if stat.S_ISREG(mode := os.fstat(descriptor).st_mode) or stat.S_ISBLK(mode):
         return descriptor
     os.close(descriptor)
-    raise ImageError(f"{name}: is {'a directory' if stat.S_ISDIR(mode) else 'not a regular file'}, not a disk image")
+    raise ImageError(f"{name}: is {'a directory' if stat.S_ISDIR(mode) else 'not a regular file'}, not an image")
 
 
-def _why_not(error: OSError | ValueError, flags: int) -> str:
+def _why_not(error: OSError | ValueError, writes: bool) -> str:
     if not isinstance(error, OSError):
         return "is not a file name"
-    writing = flags & os.O_ACCMODE == os.O_RDWR
     match error.errno:
         case errno.ENOENT | errno.ENOTDIR:
             return "there is no such file"
         case errno.EISDIR:
-            return "is a directory, not a disk image"
-        case errno.EACCES | errno.EPERM | errno.EROFS if writing:
+            return "is a directory, not an image"
+        case errno.EACCES | errno.EPERM | errno.EROFS if writes:
             return "may not be written; attach it with ,ro or ,snapshot"
         case errno.EACCES | errno.EPERM:
             return "may not be read; change its permissions"

@@ -1,0 +1,102 @@
+"""What kind of thing a file is, from its first bytes and its size."""
+
+import struct
+
+from minivm.errors import ImageError
+from minivm.storage.geometry import LARGEST_FLOPPY, SECTOR, partitions, standard_floppy
+
+SIGNATURE = b"\x55\xaa"
+SIGNATURE_OFFSET = 510
+
+_FORCE_FLAT = "for raw code without a header use --boot flat --origin ADDRESS"
+
+_LOOKED_FOR = (
+    "is nothing that boots: looked for a boot sector (55AAh at byte 510), a floppy's size, an ELF file, "
+    f"a Multiboot 1 header, a bzImage and an ISO; {_FORCE_FLAT}"
+)
+
+_KNOWN_BUT_NOT_BOOTABLE = (
+    (0, b"QFI\xfb", "is a qcow2 image; make it raw: qemu-img convert -O raw"),
+    (0, b"KDMV", "is a VMDK image; make it raw: qemu-img convert -O raw"),
+    (0, b"conectix", "is a VHD image; make it raw: qemu-img convert -O raw"),
+    (0x40, b"\x7f\x10\xda\xbe", "is a VDI image; make it raw: qemu-img convert -O raw"),
+    (0, b"\x1f\x8b", "is packed with gzip; unpack it first"),
+    (0, b"\xfd7zXZ\0", "is packed with xz; unpack it first"),
+    (0, b"\x28\xb5\x2f\xfd", "is packed with zstd; unpack it first"),
+    (0, b"BZh", "is packed with bzip2; unpack it first"),
+    (0, b"PK\x03\x04", "is a ZIP archive; unpack it first"),
+    (0, b"MZ", f"is a DOS or EFI program, which needs DOS or UEFI firmware; {_FORCE_FLAT}"),
+)
+
+
+def detect(head: bytes, size: int, name: str) -> str:
+    """Return the kind of the file `name` that begins with `head` and has `size` bytes in all.
+
+    One of "sector", "floppy", "disk", "multiboot", "elf", or "bzimage" and "iso", which are known but not booted yet.
+    A flat binary has nothing to be known by and is never guessed. Raises `ImageError` for everything else.
+    """
+    if size == 0:
+        raise ImageError(f"{name}: is empty")
+    if head[:4] == b"\x7fELF":
+        return _kind_of_elf(head, name)
+    if has_signature(head):
+        return _kind_of_bootable(head, size)
+    if head[0x8001:0x8006] == b"CD001":
+        return "iso"
+    if _has_multiboot_addresses(head):
+        return "multiboot"
+    for offset, magic, words in _KNOWN_BUT_NOT_BOOTABLE:
+        if head.startswith(magic, offset):
+            raise ImageError(f"{name}: {words}")
+    # The first PC floppies, of DOS 1, carry no signature: there the size says enough.
+    if standard_floppy(size) is not None and any(head[:SECTOR]):
+        return "floppy"
+    raise ImageError(f"{name}: {_LOOKED_FOR}")
+
+
+def has_signature(head: bytes) -> bool:
+    """Return whether the first sector ends in 55AAh, the mark of a boot sector."""
+    return head[SIGNATURE_OFFSET : SIGNATURE_OFFSET + 2] == SIGNATURE
+
+
+def _kind_of_elf(head: bytes, name: str) -> str:
+    from minivm.boot.multiboot import MULTIBOOT_2_MAGIC, find_header, magic_without_checksum
+
+    if find_header(head) is not None:
+        return "multiboot"
+    wrong = magic_without_checksum(head)
+    if wrong is not None:
+        raise ImageError(
+            f"{name}: the Multiboot header at byte {wrong:X}h has a wrong checksum: "
+            "magic + flags + checksum must be 0; correct it, or use --boot elf"
+        )
+    if struct.pack("<I", MULTIBOOT_2_MAGIC) in head[:0x8000]:
+        raise ImageError(f"{name}: is a Multiboot 2 kernel; MiniVM boots Multiboot 1, or use --boot elf")
+    return "elf"
+
+
+def _kind_of_bootable(head: bytes, size: int) -> str:
+    if head[0x202:0x206] == b"HdrS":  # Documentation/arch/x86/boot.rst, "The real-mode kernel header"
+        return "bzimage"
+    if head[0x8001:0x8006] == b"CD001":
+        return "iso"
+    if size == SECTOR:
+        return "sector"
+    if standard_floppy(size) is not None:
+        return "floppy"
+    if size > LARGEST_FLOPPY.size or partitions(head[:SECTOR], -(-size // SECTOR)) or _reads_by_lba(head):
+        return "disk"
+    return "floppy"
+
+
+def _reads_by_lba(head: bytes) -> bool:
+    """Return whether the boot sector calls INT 13h with AH=42h, which answers for hard disks alone."""
+    code = head[:SIGNATURE_OFFSET]
+    return b"\xb4\x42" in code and b"\xcd\x13" in code
+
+
+def _has_multiboot_addresses(head: bytes) -> bool:
+    from minivm.boot.multiboot import find_header
+
+    header = find_header(head)
+    return header is not None and header.addresses is not None

@@ -1,0 +1,145 @@
+"""The plan: what goes where before the first instruction, and how the CPU begins.
+
+    prepare(config)  ->  what kind is it?  ->  one loader  ->  BootPlan
+
+A boot sector, floppy or disk leaves everything to the BIOS (INT 19h): its plan is a drive. A flat binary or a kernel
+is put into RAM by the plan, which then also says in which mode and where the CPU starts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from minivm.boot.image import Image
+from minivm.config import MachineConfig
+from minivm.errors import ImageError
+
+if TYPE_CHECKING:
+    from minivm.core.memory import Memory
+    from minivm.storage.disk import Disk
+
+Mode = Literal["real", "protected", "long"]
+
+MemoryMap = Sequence[tuple[int, int, int]]
+"""What INT 15h AX=E820h tells: (base, length, type), type 1 for usable RAM and 2 for reserved."""
+
+RAM, RESERVED = 1, 2
+CONVENTIONAL_END = 0xA_0000
+HIGH_START = 0x10_0000
+_CHUNK = 0x1_0000
+
+_LATER = {
+    "bzimage": "is a Linux bzImage, which this version does not boot yet",
+    "iso": "is a CD-ROM image, which this version does not boot yet; one made for USB sticks may start by --boot disk",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How the CPU starts when no BIOS starts it.
+
+    "real": at `cs`:`ip` with DS = ES = `ds` and SS = `ss`. "protected": 32-bit, all segments flat, paging off, at the
+    physical address `ip`. "long": 64-bit with the first 4 GiB mapped to themselves by the tables at `cr3`. `registers`
+    are (name, value) pairs as `Registers` has them; those not named are 0.
+    """
+
+    mode: Mode
+    ip: int
+    registers: tuple[tuple[str, int], ...] = ()
+    cs: int = 0
+    ds: int = 0
+    ss: int = 0
+    interrupts: bool = False
+    gdt_base: int = 0
+    gdt_limit: int = 0
+    cr3: int = 0
+
+
+@dataclass(frozen=True)
+class BootPlan:
+    """What to do before the first instruction.
+
+    `drive` is the first boot drive, or None; a floppy when its `floppy_type` is set. `segments` are (physical address,
+    bytes) for RAM, `zeroed` (physical address, length) must be zeros. Without `entry` the CPU boots through INT 19h.
+    """
+
+    kind: str
+    drive: "Disk | None" = None
+    segments: tuple[tuple[int, bytes], ...] = ()
+    zeroed: tuple[tuple[int, int], ...] = ()
+    entry: Entry | None = None
+
+    @property
+    def boot_drive(self) -> int:
+        """The BIOS's number of the first boot drive: 00h for a floppy, 80h for a hard disk."""
+        return 0x80 if self.drive is not None and self.drive.floppy_type is None else 0x00
+
+    def load(self, memory: "Memory") -> None:
+        """Put everything into RAM; also right for a warm start, over what the last run left."""
+        for address, data in self.segments:
+            memory.write(address, data)
+        for address, length in self.zeroed:
+            _clear(memory, address, address + length)
+
+
+def _clear(memory: "Memory", start: int, end: int) -> None:
+    zeros = bytes(_CHUNK)
+    for address in range(start, end, _CHUNK):
+        size = min(_CHUNK, end - address)
+        # Reading costs the host no page where nobody wrote yet; writing zeros would.
+        if memory.view[address : address + size] != zeros[:size]:
+            memory.write(address, zeros[:size])
+
+
+def prepare(config: MachineConfig, *, data: bytes | None = None, memory_map: MemoryMap | None = None) -> BootPlan:
+    """Return how to boot `config.guest`, or `data` under that name; without either, an empty plan of kind "none".
+
+    `memory_map` is what the BIOS will answer, for kernels that are told at their start. Raises `ImageError` in one
+    line when there is nothing that boots.
+    """
+    if config.guest is None and data is None:
+        return BootPlan("none")
+    if data is not None:
+        image = Image.of_bytes(data, str(config.guest or "guest"))
+    else:
+        assert config.guest is not None
+        image = Image.open(config.guest)
+    if image.size == 0:
+        raise ImageError(f"{image.name}: is empty")
+    kind = config.boot
+    if kind is None:
+        from minivm.boot.detect import detect
+
+        kind = detect(image.head, image.size, image.name)
+    return _load(kind, image, config, memory_map or pc_memory_map(config.memory))
+
+
+def pc_memory_map(memory_bytes: int) -> MemoryMap:
+    """Return the map of a PC with `memory_bytes` of RAM, none of it used by the BIOS but the ROM's shadow."""
+    return (
+        (0, CONVENTIONAL_END, RAM),
+        (0xF_0000, 0x1_0000, RESERVED),
+        (HIGH_START, memory_bytes - HIGH_START, RAM),
+    )[: 3 if memory_bytes > HIGH_START else 2]
+
+
+def _load(kind: str, image: Image, config: MachineConfig, memory_map: MemoryMap) -> BootPlan:
+    """Call the loader of `kind`; each is imported only when it is needed."""
+    match kind:
+        case "sector" | "floppy" | "disk":
+            from minivm.boot import sector
+
+            return sector.LOADERS[kind](image, config)
+        case "flat":
+            from minivm.boot import flat
+
+            return flat.load(image, config)
+        case "elf":
+            from minivm.boot import elf
+
+            return elf.load(image, config)
+        case "multiboot":
+            from minivm.boot import multiboot
+
+            return multiboot.load(image, config, memory_map)
+    raise ImageError(f"{image.name}: {_LATER[kind]}")
