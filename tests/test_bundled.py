@@ -29,8 +29,10 @@ def test_a_header_is_complete(guest: bundled.Guest) -> None:
 
 
 @pytest.mark.parametrize("guest", ALL, ids=lambda guest: guest.name)
-def test_each_guest_has_a_page_that_names_it(guest: bundled.Guest) -> None:
-    assert f"minivm run {guest.name}" in (PAGES / f"{guest.name}.md").read_text(encoding="utf-8")
+def test_each_guest_has_a_page_that_says_what_it_prints(guest: bundled.Guest) -> None:
+    page = (PAGES / f"{guest.name}.md").read_text(encoding="utf-8")
+    assert f"minivm run {guest.name}\n" in page
+    assert "\n".join(guest.prints) in page
 
 
 @pytest.mark.parametrize("guest", ALL, ids=lambda guest: guest.name)

@@ -1,0 +1,223 @@
+"""Compare MiniVM with QEMU's TCG, side by side in one run: `python tests/benchmarks/run.py [--write]`.
+
+Every program runs in a process of its own, MiniVM and QEMU by turns, so that a busy moment of the host hits both. The
+best of the repeats counts, since noise only ever adds. "Net" times have the time of a guest that exits at once taken
+off: what remains is the work itself. `--write` puts the table into docs/benchmarks.md, `--json` prints it for programs.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAMS = ROOT / "guests" / "workload"
+PAGE = ROOT / "docs" / "benchmarks.md"
+MARKS = ("<!-- results -->", "<!-- end of results -->")
+EXITED = 1  # (0 << 1) | 1: what isa-debug-exit makes of a guest's 0
+TIMED_OUT = 124
+IDLE_SECONDS = 5
+SHORTEST = 0.001  # seconds; a net time below this is noise
+
+QEMU = "qemu-system-i386"
+QEMU_OPTIONS = ["-accel", "tcg", "-m", "64", "-display", "none", "-net", "none", "-boot", "a", "-no-reboot"]
+QEMU_OPTIONS += ["-serial", "null", "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One line of the table: what was measured, on both sides, and whether the target is met (None: not comparable)."""
+
+    name: str
+    minivm: str
+    qemu: str
+    value: str
+    target: str
+    met: bool | None
+
+
+@dataclass(frozen=True)
+class Times:
+    """The best wall times in seconds of one program; `qemu` is None where QEMU is not installed."""
+
+    minivm: float
+    qemu: float | None
+
+    def net_of(self, start: "Times") -> "Times":
+        """Return these times without those of a guest that exits at once."""
+        qemu = None if self.qemu is None or start.qemu is None else max(self.qemu - start.qemu, SHORTEST)
+        return Times(max(self.minivm - start.minivm, SHORTEST), qemu)
+
+
+def minivm_command(image: Path, *options: str) -> list[str]:
+    """Return the command line that a user would type, with the screen left out."""
+    script = Path(sys.executable).with_name("minivm")
+    return [str(script), "run", str(image), "--memory", "64M", "--display", "none", "--quiet", *options]
+
+
+def qemu_command(image: Path) -> list[str]:
+    """Return the same for QEMU."""
+    medium = (
+        ["-kernel", str(image)]
+        if image.suffix == ".elf"
+        else ["-drive", f"if=floppy,format=raw,readonly=on,file={image}"]
+    )
+    return [QEMU, *QEMU_OPTIONS, *medium]
+
+
+def run(command: list[str], expected_status: int) -> tuple[float, float]:
+    """Run a command and return its wall and CPU seconds; another exit status than the expected one ends everything."""
+    begin = time.perf_counter()
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, wait_status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - begin
+    process.returncode = os.waitstatus_to_exitcode(wait_status)
+    if process.returncode != expected_status:
+        sys.exit(f"status {process.returncode} instead of {expected_status}: {' '.join(command)}")
+    return wall, usage.ru_utime + usage.ru_stime
+
+
+def best_times(image: Path, repeats: int) -> Times:
+    """Run one program on both, by turns, and return the best time of each."""
+    ours, theirs = [], []
+    for _ in range(repeats):
+        ours.append(run(minivm_command(image), EXITED)[0])
+        if shutil.which(QEMU):
+            theirs.append(run(qemu_command(image), EXITED)[0])
+    return Times(min(ours), min(theirs, default=None))
+
+
+def count_in(source: Path, constant: str) -> int:
+    """Return how often a program does its thing: the constant in its source."""
+    found = re.search(rf"^{constant}\s+equ\s+(\d+)", source.read_text(encoding="utf-8"), re.MULTILINE)
+    assert found, f"{source} has no line `{constant} equ NUMBER`"
+    return int(found[1])
+
+
+def start_up(start: Times) -> Result:
+    """Compare the whole processes of a boot sector that prints and exits."""
+    ratio = None if start.qemu is None else start.minivm / start.qemu
+    met = None if ratio is None else ratio <= 1
+    return Result(
+        "boot sector, whole process",
+        seconds(start.minivm),
+        seconds(start.qemu),
+        times(ratio),
+        "≤ 1.00 × QEMU's time",
+        met,
+    )
+
+
+def rate(name: str, program: str, constant: str, least: int, start: Times, repeats: int) -> Result:
+    """Measure how many of something a second a program does, net of the start."""
+    count = count_in(PROGRAMS / f"{program}.asm", constant)
+    net = best_times(PROGRAMS / f"{program}.img", repeats).net_of(start)
+    ours = count / net.minivm
+    theirs = "–" if net.qemu is None else f"{count / net.qemu:,.0f}/s"
+    return Result(name, f"{ours:,.0f}/s", theirs, f"{ours:,.0f}/s", f"≥ {least:,}/s", ours >= least)
+
+
+def workload(start: Times, repeats: int) -> Result:
+    """Compare the C workload's net times."""
+    net = best_times(PROGRAMS / "workload.elf", repeats).net_of(start)
+    speed = None if net.qemu is None else net.qemu / net.minivm
+    met = None if speed is None else speed >= 0.35
+    return Result("C workload, net", seconds(net.minivm), seconds(net.qemu), times(speed), "≥ 0.35 × QEMU's speed", met)
+
+
+def idle(start: Times, repeats: int) -> Result:
+    """Measure a halted guest's share of one core in real time, without the start's CPU time."""
+    del start
+    start_cpu = min(run(minivm_command(PROGRAMS / "exit.img"), EXITED)[1] for _ in range(repeats))
+    command = minivm_command(PROGRAMS / "idle.img", "--speed", "1x", "--timeout", str(IDLE_SECONDS))
+    share = max(run(command, TIMED_OUT)[1] - start_cpu, 0) / IDLE_SECONDS
+    return Result("halted guest in real time", f"{share:.1%}", "–", f"{share:.1%}", "< 2 % of a core", share < 0.02)
+
+
+BENCHMARKS: dict[str, Callable[[Times, int], Result]] = {
+    "start": lambda start, _: start_up(start),
+    "io": lambda start, repeats: rate("port writes (OUT), net", "io", "OUTS", 400_000, start, repeats),
+    "interrupts": lambda start, repeats: rate(
+        "interrupts by INT n, net", "interrupts", "INTERRUPTS", 30_000, start, repeats
+    ),
+    "timer": lambda start, repeats: rate(
+        "timer interrupts through the 8259A, net", "timer-interrupts", "INTERRUPTS", 30_000, start, repeats
+    ),
+    "workload": workload,
+    "idle": idle,
+}
+
+
+def seconds(value: float | None) -> str:
+    """Return a time for the table."""
+    return "–" if value is None else f"{value:.3f} s"
+
+
+def times(value: float | None) -> str:
+    """Return a ratio for the table."""
+    return "–" if value is None else f"{value:.2f} ×"
+
+
+def machine() -> str:
+    """Return what the numbers were measured on, without a date or a name."""
+    qemu = "no QEMU"
+    if shutil.which(QEMU):
+        qemu = (
+            subprocess.run([QEMU, "--version"], capture_output=True, text=True, check=True).stdout.split("(")[0].strip()
+        )
+        qemu = qemu.replace(" emulator version", "")
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{os.cpu_count()} cores ({platform.machine()}), {python}, Unicorn {version('unicorn')}, {qemu} (TCG)"
+
+
+def table(results: list[Result]) -> str:
+    """Return the results as a table in Markdown."""
+    lines = [
+        f"Measured on: {machine()}.",
+        "",
+        "| what | MiniVM | QEMU | result | target | met |",
+        "|---|---|---|---|---|---|",
+    ]
+    verdicts = {True: "yes", False: "**no**", None: "–"}
+    lines += [f"| {r.name} | {r.minivm} | {r.qemu} | {r.value} | {r.target} | {verdicts[r.met]} |" for r in results]
+    return "\n".join(lines)
+
+
+def write(text: str) -> None:
+    """Put the table between the page's marks."""
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    PAGE.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}", encoding="utf-8")
+
+
+def main() -> int:
+    """Measure what was asked for; return 1 when a target is missed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; all when left out")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(BENCHMARKS):
+        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}")
+    start = best_times(PROGRAMS / "exit.img", options.repeats)
+    results = [
+        measure(start, options.repeats) for name, measure in BENCHMARKS.items() if name in (options.names or BENCHMARKS)
+    ]
+    print(json.dumps([asdict(result) for result in results]) if options.json else table(results))
+    if options.write:
+        write(table(results))
+    return int(any(result.met is False for result in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
