@@ -115,7 +115,9 @@ def place_segments(elf: Elf, data: bytes, layout: Layout) -> int:
     """
     for segment in elf.segments:
         content = data[segment.offset : segment.offset + segment.file_bytes]
-        layout.place(segment.physical, content, f"segment {segment.number}", segment.memory_bytes)
+        # A linker without a script likes to put the file's own header on a page before the code, where no RAM may be.
+        header = " with the ELF header, which ld -n leaves out," if segment.offset == 0 else ""
+        layout.place(segment.physical, content, f"segment {segment.number}{header}", segment.memory_bytes)
     for segment in elf.segments:
         if segment.virtual <= elf.entry < segment.virtual + segment.memory_bytes:
             return elf.entry - segment.virtual + segment.physical

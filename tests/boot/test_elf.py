@@ -84,6 +84,13 @@ def test_a_kernel_that_cannot_run_gets_one_line(elf, changes, words, one_line):
     assert words in one_line(caught, "kernel.elf")
 
 
+def test_a_header_that_the_linker_loads_below_1_mib_is_explained(elf):
+    data = bytearray(elf(((0xFF000, 0xFF000, b"", 0xB3), (0x100000, 0x100000, b"\xf4", 1))))
+    data[52 + 4 : 52 + 8] = bytes(4)  # its offset: the file's beginning
+    with pytest.raises(ImageError, match="which ld -n leaves out"):
+        prepare(CONFIG, data=bytes(data))
+
+
 def test_a_big_endian_file_is_refused(elf):
     data = bytearray(elf())
     data[5] = 2
