@@ -1,0 +1,534 @@
+; MiniVM's PC BIOS: 64 KiB at F0000h.
+;
+; The ROM holds the code that has to be real code: the reset vector, the entry points where programs expect them, the
+; loops that wait with interrupts on, and the interrupt handlers that call further interrupts. The work itself is done
+; in Python: a routine pushes a service number and writes to port B2h, the port by which a PC's firmware enters
+; system-management mode. See docs/decisions/bios-traps.md; services.py holds the same numbers.
+;
+; Build: python -m minivm.firmware.build
+
+bits 16
+cpu 386
+org 0
+
+TRAP_PORT       equ 0B2h
+
+SERVICE_POST            equ 100h
+SERVICE_KERNEL          equ 101h
+SERVICE_BOOT_CANDIDATE  equ 102h
+SERVICE_WAIT_OVER       equ 103h
+SERVICE_PAUSED          equ 104h
+SERVICE_RTC_INTERRUPT   equ 105h
+SERVICE_UNHANDLED       equ 106h
+
+BOOT_STACK      equ 6F00h       ; below the boot sector, as other BIOSes leave it
+BDA_SEGMENT     equ 40h
+BDA_RESUME      equ 67h         ; where a reset returns to when the CMOS shutdown byte asks for it
+BDA_DISKETTE_DONE equ 3Eh
+BDA_LAST_IRQ    equ 6Bh
+BDA_DISK_DONE   equ 8Eh
+PIC1            equ 20h
+PIC2            equ 0A0h
+EOI             equ 20h
+
+; Call a service; it may change registers, ES, DS, memory and the flags image of the interrupt frame.
+%macro TRAP 1
+        push word %1
+        out TRAP_PORT, al
+        add sp, 2
+%endmacro
+
+; Call a service that answers yes (carry) or no. The answer replaces the service number on the stack.
+%macro ASK 1
+        push word %1
+        out TRAP_PORT, al
+        push bp
+        mov bp, sp
+        bt word [bp + 2], 0
+        pop bp
+        inc sp                  ; INC leaves the carry alone
+        inc sp
+%endmacro
+
+; Go on at a fixed offset, where the IBM PC had the same thing.
+%macro AT_OFFSET 1
+        times (%1) - ($ - $$) db 0
+%endmacro
+
+; ---------------------------------------------------------------------------------------------- fonts and tables
+font_8x14:      incbin "font8x14.bin"
+font_8x16:      incbin "font8x16.bin"
+font_8x8_upper: incbin "font8x8hi.bin"
+
+        AT_OFFSET 4000h
+fixed_disk_tables:              ; filled by POST, one row of 16 bytes for each of the two first hard disks (INT 41h, 46h)
+        times 32 db 0
+video_functionality:            ; INT 10h AH=1Bh points here: which modes and functions exist
+        dd 0000E0FFh            ; modes 0-7 and 0Dh-13h
+        db 0, 0, 0, 0
+        db 7                    ; 200, 350 and 400 scan lines
+        db 2, 8                 ; two fonts at once out of eight
+        dw 0CFDh
+        times 16 - ($ - video_functionality) db 0
+video_save_pointers:            ; 40:A8 points here; no override is active
+        dd 0, 0, 0, 0, 0, 0, 0
+
+; ---------------------------------------------------------------------------------------------- code without a fixed place
+        AT_OFFSET 5000h
+
+reset:
+        cli
+        cld
+        mov al, 8Fh             ; CMOS shutdown byte: a 286 program resets the CPU to leave protected mode
+        out 70h, al
+        in al, 71h
+        mov ah, al
+        cmp al, 5
+        je .resume
+        cmp al, 0Ah
+        jne .post
+.resume:
+        mov al, 8Fh
+        out 70h, al
+        xor al, al
+        out 71h, al
+        cmp ah, 5
+        jne .jump
+        mov al, EOI
+        out PIC2, al
+        out PIC1, al
+.jump:
+        mov ax, BDA_SEGMENT
+        mov ds, ax
+        jmp far [BDA_RESUME]
+.post:
+        xor ax, ax
+        mov ss, ax
+        mov sp, BOOT_STACK
+        mov ds, ax
+        mov es, ax
+        ASK SERVICE_POST
+        pushf
+        call set_up_keyboard
+        popf
+        jc .kernel
+        sti
+        int 19h
+.kernel:
+        TRAP SERVICE_KERNEL
+.wait:
+        hlt
+        jmp .wait
+
+; The keyboard controller takes its time, so this part of POST is not in Python: translation on, IRQ1 on, no mouse.
+set_up_keyboard:
+        mov al, 60h             ; write the command byte
+        call .wait
+        out 64h, al
+        mov al, 65h
+        call .wait
+        out 60h, al
+        mov al, 0AEh            ; enable the keyboard
+        call .wait
+        out 64h, al
+.wait:                          ; until the controller has taken the last byte, but not for ever
+        push ax
+        mov cx, 1000h
+.busy:
+        in al, 64h
+        test al, 2
+        loopnz .busy
+        pop ax
+        ret
+
+; INT 19h: try the drives in the boot order, each by INT 13h, so that whoever hooked it is asked.
+boot:
+        cli
+        xor ax, ax
+        mov ss, ax
+        mov sp, BOOT_STACK
+        xor si, si
+        sti
+.next:
+        mov ax, si
+        ASK SERVICE_BOOT_CANDIDATE      ; AX = which try; DL = drive; carry = no more
+        jc .none
+        inc si
+        push dx
+        mov ah, 0
+        int 13h
+        pop dx
+        xor ax, ax
+        mov es, ax
+        mov ds, ax
+        mov bx, 7C00h
+        mov cx, 1
+        mov dh, 0
+        mov ax, 201h
+        push dx
+        int 13h
+        pop dx
+        jc .next
+        cmp word [7DFEh], 0AA55h
+        jne .next
+        xor ax, ax
+        mov es, ax
+        mov ds, ax
+        mov fs, ax
+        mov gs, ax
+        xor ebx, ebx
+        xor ecx, ecx
+        movzx edx, dl
+        xor esi, esi
+        xor edi, edi
+        xor ebp, ebp
+        mov eax, 0AA55h
+        jmp 0:7C00h
+.none:
+        int 18h
+
+no_boot:
+        push cs
+        pop ds
+        mov si, .message
+        cld
+.character:
+        lodsb
+        or al, al
+        jz .halt
+        mov ah, 0Eh
+        mov bx, 7
+        int 10h
+        jmp .character
+.halt:
+        cli
+        hlt
+        jmp .halt
+.message:
+        db "No bootable device", 13, 10, 0
+
+; INT 08h, the timer: 18.2 times a second. Count, let INT 1Ch's owner have his turn with DS as on the PC, end.
+timer:
+        push ds
+        push ax
+        push dx
+        mov ax, BDA_SEGMENT
+        mov ds, ax
+        TRAP 08h
+        int 1Ch
+        mov al, EOI
+        out PIC1, al
+        pop dx
+        pop ax
+        pop ds
+        iret
+
+; INT 09h, the keyboard. The scan code goes through INT 15h AH=4Fh, which may change or swallow it.
+keyboard:
+        push ax
+        in al, 60h
+        mov ah, 4Fh
+        stc
+        int 15h
+        mov ah, 0
+        jnc .end
+        TRAP 09h                ; AL = scan code; AH = what is left to do
+.end:
+        mov al, EOI
+        out PIC1, al
+        cmp ah, 0
+        je .done
+        cmp ah, 1
+        je .break
+        cmp ah, 2
+        je .print
+        cmp ah, 3
+        je .pause
+        cmp ah, 4
+        je .reset
+        mov al, ah              ; 5 and 6: SysReq pressed and released
+        sub al, 5
+        mov ah, 85h
+        sti
+        int 15h
+        jmp .done
+.break:
+        int 1Bh
+        jmp .done
+.print:
+        int 5
+        jmp .done
+.pause:
+        sti
+        hlt
+        cli
+        ASK SERVICE_PAUSED
+        jc .pause
+.done:
+        pop ax
+        iret
+.reset:
+        mov al, 0FEh            ; the keyboard controller pulls the CPU's reset pin
+        out 64h, al
+        xor cx, cx
+        loop $                  ; it takes a moment; without a controller, start over by hand
+        jmp 0F000h:0FFF0h
+
+; INT 16h: carry from the service means "no key yet". CLI, because a key between the question and HLT would be lost.
+keyboard_services:
+        sti
+        nop
+.ask:
+        cli
+        ASK 16h
+        jnc .done
+        sti
+        hlt
+        jmp .ask
+.done:
+        iret
+
+; INT 14h: the service needs time to pass until the UART is ready; the word on the stack is when the wait began.
+serial_services:
+        push word 0
+.ask:
+        push word 14h
+        out TRAP_PORT, al
+        push bp
+        mov bp, sp
+        bt word [bp + 2], 0
+        pop bp
+        inc sp
+        inc sp
+        jnc .done
+        push cx
+        mov cx, 1000h
+        loop $
+        pop cx
+        jmp .ask
+.done:
+        add sp, 2
+        iret
+
+; INT 15h: carry means that AH=86h began to wait.
+system_services:
+        ASK 15h
+        jnc .done
+.wait:
+        sti
+        hlt
+        cli
+        ASK SERVICE_WAIT_OVER
+        jnc .wait
+.done:
+        iret
+
+disk_services:
+        sti
+        TRAP 13h
+        iret
+
+print_screen:
+        TRAP 05h
+        iret
+
+video_services:
+        TRAP 10h
+        iret
+
+equipment_services:
+        TRAP 11h
+        iret
+
+memory_services:
+        TRAP 12h
+        iret
+
+printer_services:
+        TRAP 17h
+        iret
+
+; INT 1Ah: carry means that the RTC is just updating itself, which lasts 2 ms.
+time_services:
+        ASK 1Ah
+        jnc .done
+        push cx
+        xor cx, cx
+        loop $
+        pop cx
+        jmp time_services
+.done:
+        iret
+
+; A CPU exception, or an INT, that nobody handles: said in the trace, otherwise a bare IRET as in other BIOSes.
+unhandled_0:
+        push word 0
+        jmp unhandled
+unhandled_6:
+        push word 6
+        jmp unhandled
+unhandled_7:
+        push word 7
+unhandled:
+        TRAP SERVICE_UNHANDLED
+        add sp, 2
+        iret
+
+; An IRQ that nobody handles: end it at the chips that have it in service.
+idle_irq:
+        push ax
+        push ds
+        mov ax, BDA_SEGMENT
+        mov ds, ax
+        mov al, 0Bh             ; OCW3: read the in-service register
+        out PIC1, al
+        in al, PIC1
+        mov ah, al
+        or al, al
+        jz .spurious
+        test al, 4              ; the cascade: ask the slave, too
+        jz .master
+        mov al, EOI
+        out PIC2, al
+.master:
+        mov al, EOI
+        out PIC1, al
+.spurious:
+        mov [BDA_LAST_IRQ], ah
+        pop ds
+        pop ax
+        iret
+
+diskette_irq:
+        push ax
+        push ds
+        mov ax, BDA_SEGMENT
+        mov ds, ax
+        or byte [BDA_DISKETTE_DONE], 80h
+        mov al, EOI
+        out PIC1, al
+        pop ds
+        pop ax
+        iret
+
+rtc_irq:
+        push ax
+        ASK SERVICE_RTC_INTERRUPT       ; carry: the alarm rang
+        jnc .end
+        sti
+        int 4Ah
+        cli
+.end:
+        mov al, EOI
+        out PIC2, al
+        out PIC1, al
+        pop ax
+        iret
+
+redirected_irq:                 ; IRQ9 stands in for the PC's IRQ2
+        push ax
+        mov al, EOI
+        out PIC2, al
+        pop ax
+        int 0Ah
+        iret
+
+coprocessor_irq:
+        push ax
+        xor al, al
+        out 0F0h, al
+        mov al, EOI
+        out PIC2, al
+        out PIC1, al
+        pop ax
+        int 2
+        iret
+
+fixed_disk_irq:
+        push ax
+        push ds
+        mov ax, BDA_SEGMENT
+        mov ds, ax
+        mov byte [BDA_DISK_DONE], 0FFh
+        mov al, EOI
+        out PIC2, al
+        out PIC1, al
+        pop ds
+        pop ax
+        iret
+
+; ---------------------------------------------------------------------------------------------- fixed entry points
+        AT_OFFSET 0E05Bh
+        jmp reset
+        AT_OFFSET 0E2C3h        ; NMI
+        iret
+        AT_OFFSET 0E3FEh
+        jmp disk_services
+        AT_OFFSET 0E6F2h
+        jmp boot
+        AT_OFFSET 0E6F5h
+configuration_table:            ; INT 15h AH=C0h
+        dw 8                    ; bytes that follow
+        db 0FCh, 0, 0           ; an AT, submodel 0, revision 0
+        db 01110100b            ; second PIC, RTC, INT 09h calls INT 15h AH=4Fh; no EBDA
+        db 01000000b            ; INT 16h AH=09h
+        db 0, 0, 0
+        AT_OFFSET 0E739h
+        jmp serial_services
+        AT_OFFSET 0E82Eh
+        jmp keyboard_services
+        AT_OFFSET 0E987h
+        jmp keyboard
+        AT_OFFSET 0EC59h
+        jmp disk_services
+        AT_OFFSET 0EF57h
+        jmp diskette_irq
+        AT_OFFSET 0EFC7h
+diskette_parameters:            ; INT 1Eh: a 1.44 MB drive
+        db 0AFh, 2, 25h, 2, 18, 1Bh, 0FFh, 6Ch, 0F6h, 0Fh, 8
+        AT_OFFSET 0EFD2h
+        jmp printer_services
+        AT_OFFSET 0F065h
+        jmp video_services
+        AT_OFFSET 0F0A4h
+video_parameters:               ; INT 1Dh: the 6845's registers for 40 columns, 80 columns, graphics, monochrome
+        db 38h, 28h, 2Dh, 0Ah, 1Fh, 6, 19h, 1Ch, 2, 7, 6, 7, 0, 0, 0, 0
+        db 71h, 50h, 5Ah, 0Ah, 1Fh, 6, 19h, 1Ch, 2, 7, 6, 7, 0, 0, 0, 0
+        db 38h, 28h, 2Dh, 0Ah, 7Fh, 6, 64h, 70h, 2, 1, 6, 7, 0, 0, 0, 0
+        db 61h, 50h, 52h, 0Fh, 19h, 6, 19h, 19h, 2, 0Dh, 0Bh, 0Ch, 0, 0, 0, 0
+        dw 2048, 4096, 16384, 16384
+        db 40, 40, 80, 80, 40, 40, 80, 80
+        db 2Ch, 28h, 2Dh, 29h, 2Ah, 2Eh, 1Eh, 29h
+        AT_OFFSET 0F841h
+        jmp memory_services
+        AT_OFFSET 0F84Dh
+        jmp equipment_services
+        AT_OFFSET 0F859h
+        jmp system_services
+        AT_OFFSET 0FA6Eh
+font_8x8:       incbin "font8x8lo.bin"
+        AT_OFFSET 0FE6Eh
+        jmp time_services
+        AT_OFFSET 0FEA5h
+        jmp timer
+        AT_OFFSET 0FEF3h
+vector_table:                   ; read by POST: the offsets of INT 00h-1Fh, then of INT 70h-77h, all in this segment
+        dw unhandled_0, dummy, 0E2C3h, dummy, dummy, 0FF54h, unhandled_6, unhandled_7
+        dw 0FEA5h, 0E987h, idle_irq, idle_irq, idle_irq, idle_irq, 0EF57h, idle_irq
+        dw 0F065h, 0F84Dh, 0F841h, 0E3FEh, 0E739h, 0F859h, 0E82Eh, 0EFD2h
+        dw no_boot, 0E6F2h, 0FE6Eh, dummy, dummy, 0F0A4h, 0EFC7h, font_8x8_upper
+        dw rtc_irq, redirected_irq, idle_irq, idle_irq, idle_irq, coprocessor_irq, fixed_disk_irq, idle_irq
+        AT_OFFSET 0FF53h
+dummy:
+        iret
+        AT_OFFSET 0FF54h
+        jmp print_screen
+        AT_OFFSET 0FFE0h        ; for MiniVM itself: where its tables are
+        dw font_8x14, font_8x16, font_8x8, font_8x8_upper
+        dw fixed_disk_tables, video_functionality, video_save_pointers
+        AT_OFFSET 0FFF0h
+        jmp 0F000h:0E05Bh
+        db "01/01/26"
+        db 0
+        db 0FCh                 ; the model byte: an AT
+        db 0
