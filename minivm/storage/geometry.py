@@ -175,7 +175,7 @@ def hard_disk_geometry(sectors: int, boot_sector: bytes = b"") -> Geometry:
 def _shape_of(partition: Partition, sectors: int) -> Geometry | None:
     """Return the shape in which the partition's end by cylinder and head is also its end by sector number."""
     cylinder, head, sector = partition.last_chs
-    if head == 0 or sector == 0:
+    if not 1 <= head <= 254 or sector == 0:  # DOS cannot count 256 heads
         return None
     shape = _with_cylinders(sectors, head + 1, sector)
     by_chs = (cylinder * shape.heads + head) * shape.sectors_per_track + sector - 1

@@ -130,5 +130,5 @@ def test_a_place_outside_the_shape_is_nowhere():
 def test_any_boot_sector_gives_a_shape_that_int_13h_can_say(sectors, sector):
     shape = hard_disk_geometry(sectors, bytes(444) + sector + b"\x55\xaa")
     assert 2 <= shape.cylinders <= 1024
-    assert 1 <= shape.heads <= 256
+    assert 1 <= shape.heads <= 255
     assert 1 <= shape.sectors_per_track <= 63
