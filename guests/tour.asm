@@ -1,11 +1,8 @@
 ; tour: the machine shows itself: colours, the cursor, the timer, the keyboard.
 ; Run:    minivm
-; Type:   abc<Up>q
+; Type:   <Up>aq
 ; Prints: Welcome to MiniVM
 ; Prints: You pressed: a
-; Prints: You pressed: b
-; Prints: You pressed: c
-; Prints: scan code 48
 ; Prints: Good-bye
 ; Exit:   0
 
@@ -128,21 +125,21 @@ show_clock:
         inc word [ticks]
 
         mov ax, [ticks]         ; the number itself
-        mov di, 14 * 160 + 34 * 2
+        mov di, 12 * 160 + 34 * 2
         call put_decimal
         mov bx, [ticks]         ; and a spinner: four pictures, one every second tick
         shr bx, 1
         and bx, 3
         mov al, [spinner + bx]
         mov ah, YELLOW_ON_BLUE
-        mov [es:14 * 160 + 44 * 2], ax
+        mov [es:12 * 160 + 44 * 2], ax
 
         mov ax, [ticks]         ; 18.2 ticks a second: seconds = ticks * 10 / 182
         mov bx, 10
         mul bx
         mov bx, 182
         div bx
-        mov di, 15 * 160 + 34 * 2
+        mov di, 13 * 160 + 34 * 2
         call put_decimal
 clock_done:
         ret
@@ -151,7 +148,7 @@ clock_done:
 
 show_key:                       ; AL = character, AH = scan code
         push ax
-        mov di, 17 * 160 + 37 * 2
+        mov di, 15 * 160 + 37 * 2
         mov cl, al
         cmp cl, 0xE0            ; arrows and other grey keys have no character
         je no_character
@@ -163,7 +160,7 @@ character:
         mov al, cl
         mov ah, YELLOW_ON_BLUE
         stosw
-        mov di, 17 * 160 + 52 * 2
+        mov di, 15 * 160 + 52 * 2
         pop ax
         push ax
         mov al, ah
@@ -253,7 +250,7 @@ frame_row:
         ret
 
 palette:                        ; the 16 colours, three cells of each, as backgrounds
-        mov di, 11 * 160 + 16 * 2
+        mov di, 10 * 160 + 24 * 2
         xor bx, bx
 colour:
         mov ah, bl
@@ -310,8 +307,8 @@ texts:
         db BLACK_ON_CYAN, "a PC that you can look into while it runs", 0
         dw 3 * 160 + 31 * 2
         db WHITE_ON_BLUE, "Welcome to MiniVM", 0
-        dw 4 * 160 + 16 * 2
-        db GREY_ON_BLUE, "2560 bytes of machine code, and nothing below it", 0
+        dw 4 * 160 + 20 * 2
+        db GREY_ON_BLUE, "2560 bytes of machine code on a bare PC", 0
         dw 7 * 160 + 14 * 2
         db WHITE_ON_BLUE, "Text", 0
         dw 7 * 160 + 24 * 2
@@ -320,19 +317,19 @@ texts:
         db GREY_ON_BLUE, "colours. ", 1, " ", 2, " ", 3, " ", 4, " ", 5, " ", 6, " ", 14, " are characters, too.", 0
         dw 10 * 160 + 14 * 2
         db WHITE_ON_BLUE, "Colours", 0
-        dw 13 * 160 + 14 * 2
+        dw 12 * 160 + 14 * 2
         db WHITE_ON_BLUE, "Timer", 0
-        dw 14 * 160 + 24 * 2
+        dw 12 * 160 + 24 * 2
         db GREY_ON_BLUE, "ticks:", 0
-        dw 15 * 160 + 24 * 2
+        dw 13 * 160 + 24 * 2
         db GREY_ON_BLUE, "seconds:", 0
-        dw 17 * 160 + 14 * 2
+        dw 15 * 160 + 14 * 2
         db WHITE_ON_BLUE, "Keyboard", 0
-        dw 17 * 160 + 24 * 2
+        dw 15 * 160 + 24 * 2
         db GREY_ON_BLUE, "You pressed:      scan code", 0
-        dw 19 * 160 + 14 * 2
+        dw 17 * 160 + 14 * 2
         db WHITE_ON_BLUE, "Cursor", 0
-        dw 19 * 160 + 24 * 2
+        dw 17 * 160 + 24 * 2
         db GREY_ON_BLUE, "the arrow keys move it", 0
         dw 24 * 160 + 2
         db BLACK_ON_CYAN, "Esc or Q: switch off", 0
@@ -340,13 +337,13 @@ texts:
         db BLACK_ON_CYAN, "more: minivm guests", 0
         dw 0xFFFF
 goodbye:
-        dw 22 * 160 + 14 * 2
+        dw 20 * 160 + 14 * 2
         db WHITE_ON_BLUE, "Good-bye! The CPU halts with interrupts off.", 0
 
 spinner:   db "|/-", 0x5C
 last_tick: dw 0
 ticks:     dw 0
-cursor:    dw 19 * 256 + 50     ; row 19, column 50
+cursor:    dw 17 * 256 + 50     ; row 17, column 50
 
         times (1 + SECTORS) * 512 - ($ - $$) db 0
         times 320 * 512 - ($ - $$) db 0
