@@ -74,11 +74,10 @@ def switch_task(processor: Processor, selector: int, *, return_ip: int, flags: i
         cr3 = int.from_bytes(read_bytes(processor, new.base + layout.cr3_offset, 4), "little")
     _save_old_task(processor, return_ip, flags)
     write_linear(processor, new.base, 2, head.tr.selector)
-    busy = Descriptor(new.low, new.high | _BUSY)
     address = descriptor_address(head, selector)
     if address is not None:
-        write_linear(processor, address + 4, 4, busy.high)
-    load_cache(head.tr, selector, busy)
+        write_linear(processor, address + 4, 4, new.high | _BUSY)
+    load_cache(head.tr, selector, new)  # the engine keeps the busy bit in memory alone
     head.cr[0] |= CR0_TS
     head.hflags |= HF_TS
     if head.cr[0] & CR0_PG and cr3 != head.cr[3]:
