@@ -92,5 +92,5 @@ _FONT_ACCESS = (
     (GRAPHICS, 4, 2), (GRAPHICS, 5, 0), (GRAPHICS, 6, 4),
 )  # fmt: skip
 _TEXT_ACCESS = (
-    (SEQUENCER, 0, 1), (SEQUENCER, 2, 3), (SEQUENCER, 4, 3), (SEQUENCER, 0, 3), (GRAPHICS, 4, 0), (GRAPHICS, 5, 0x10),
+    (SEQUENCER, 0, 1), (SEQUENCER, 2, 3), (SEQUENCER, 4, 2), (SEQUENCER, 0, 3), (GRAPHICS, 4, 0), (GRAPHICS, 5, 0x10),
 )  # fmt: skip

@@ -187,6 +187,12 @@ class FakePc:
         self.time_slot = self.space.load(place + 2, 2) if deeper else 0
         return self.cpu
 
+    def attach(self, cylinders: int, heads: int, sectors_per_track: int) -> FakeDisk:
+        """Make a hard disk of that geometry drive 80h, and return it."""
+        disk = FakeDisk(cylinders * heads * sectors_per_track, FakeGeometry(cylinders, heads, sectors_per_track))
+        self.bios.drives.disks = [disk]
+        return disk
+
     @property
     def carry(self) -> bool:
         return bool(self.flags & 0x01)
