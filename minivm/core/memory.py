@@ -6,6 +6,7 @@ rest the memory-mapped I/O bus, where an address that nobody claims reads as one
 
 import mmap
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from minivm.core.bus import Bus
@@ -63,9 +64,13 @@ class Memory:
         return self.size
 
     def close(self) -> None:
-        """Give the mapping back; the engine that used it must be closed before."""
+        """Give the mapping back; the engine that used it must be closed before.
+
+        A device may still hold its window on the memory: the mapping then goes when the device does.
+        """
         self.view.release()
-        self.buffer.close()
+        with suppress(BufferError):
+            self.buffer.close()
 
     def _range(self, key: int | slice) -> tuple[int, int]:
         if isinstance(key, int):

@@ -362,6 +362,12 @@ class PicPair:
         """Whether INTR is high."""
         return self.master.pending
 
+    @property
+    def deaf(self) -> bool:
+        """Whether no interrupt can come: every line of the master is masked, or only the slave's deaf ones are not."""
+        open_lines = ~self.master.imr & 0xFF
+        return not open_lines or (open_lines == 1 << CASCADE_IR and self.slave.imr == 0xFF)
+
     def acknowledge(self) -> int:
         """Take the CPU's INTA cycle and return the vector.
 

@@ -4,7 +4,6 @@ An engine executes guest code and delivers interrupts. It knows no device: ports
 is the clock, and a hardware interrupt is a vector that the machine hands over.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -90,8 +89,10 @@ class Engine(Protocol):
     def interruptible(self) -> bool:
         """True where a hardware interrupt may be taken now: a block's start, IF set, no shadow."""
 
-    def run(self, until: int, *, window: bool = False) -> Exit:
-        """Run to the first block start at or after position `until`; with `window`, also to where IF is set."""
+    exits: dict[str, int]
+
+    def run(self, until: int) -> Exit:
+        """Run to the first block start at or after position `until`; while INTR is high, to where it can be taken."""
 
     def step(self) -> Exit:
         """Execute one instruction, or one delivery of an exception."""
@@ -105,8 +106,22 @@ class Engine(Protocol):
     def interrupt(self, vector: int) -> Exit | None:
         """Deliver the hardware interrupt `vector` now; a `Shutdown` when that was the third fault in a row."""
 
+    def set_intr(self, level: bool) -> None:
+        """Drive the INTR pin."""
+
+    def skip_to(self, position: int) -> None:
+        """Let time pass to `position` without executing anything: the CPU is halted."""
+
     def nmi(self) -> None:
         """Deliver the non-maskable interrupt at the next block start."""
+
+    @property
+    def nmi_pending(self) -> bool:
+        """True while an NMI waits to be delivered."""
+
+    @property
+    def in_block(self) -> bool:
+        """True after a step that ended inside a block, where no interrupt is taken."""
 
     def set_a20(self, enabled: bool) -> None:
         """Open or close address line 20."""
@@ -116,7 +131,3 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free the engine; the RAM that it used may be closed after this, not before."""
-
-
-Trap = Callable[[int], None]
-"""Told of an event worth tracing: its vector."""

@@ -93,9 +93,9 @@ class Registers:
         """EFLAGS as PUSHF would show it, put together from the four places where QEMU keeps it."""
         head = self.head
         if head.cc_op != CC_OP_EFLAGS and self._arithmetic_flags is not None:
-            return self._arithmetic_flags()
+            return int(self._arithmetic_flags())
         direction = DF if head.df < 0 else 0
-        return (head.eflags & ~(ARITHMETIC | DF)) | (head.cc_src & ARITHMETIC) | direction | 0x2
+        return int(head.eflags & ~(ARITHMETIC | DF)) | (head.cc_src & ARITHMETIC) | direction | 0x2
 
     @rflags.setter
     def rflags(self, value: int) -> None:
@@ -111,7 +111,7 @@ class Registers:
     @property
     def cpl(self) -> int:
         """The current privilege level, 0 to 3."""
-        return self.head.hflags & HF_CPL
+        return int(self.head.hflags & HF_CPL)
 
     @property
     def mode(self) -> str:
@@ -138,7 +138,7 @@ class Registers:
         head = self.head
         if head.hflags & HF_CS64:
             return int(head.eip)
-        return (head.segs[CS].base + head.eip) & 0xFFFF_FFFF
+        return int(head.segs[CS].base + head.eip) & 0xFFFF_FFFF
 
     def __getattr__(self, name: str) -> int:
         place = _NAMED.get(name)
@@ -154,6 +154,11 @@ class Registers:
             place.set(self.head, value)
         else:
             raise TypeError(f"register {name} takes a number, not {value!r}")
+
+    @property
+    def registers(self) -> dict[str, int]:
+        """The same as `as_dict()`."""
+        return self.as_dict()
 
     def as_dict(self) -> dict[str, int]:
         """Return the general registers, RIP, RFLAGS, selectors and control registers by name."""
@@ -176,7 +181,7 @@ def _general(index: int, shift: int, bits: int) -> _Place:
     keep = 0 if bits >= 32 else ~mask  # a 32-bit write clears the upper half (SDM vol. 1, section 3.4.1.1)
 
     def get(head: CpuHead) -> int:
-        return (head.regs[index] & mask) >> shift
+        return int(head.regs[index] & mask) >> shift
 
     def put(head: CpuHead, value: int) -> None:
         head.regs[index] = (head.regs[index] & keep) | (value << shift & mask)

@@ -171,7 +171,7 @@ def _near(name: str, target: Immediate, site: Site) -> bytes:
 
 def _indirect(name: str, target: Memory, site: Site) -> bytes:
     far = target.distance == "far"
-    size = target.size or site.prefixes.operand_size or (32 if far and site.context.bits == 64 else site.context.bits)
+    size = target.size or site.prefixes.operand_size or site.context.bits
     if (
         size not in (16, 32, 64)
         or (size == 64 and site.context.bits != 64)

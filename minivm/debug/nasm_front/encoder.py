@@ -93,6 +93,8 @@ def encode(name: str, operands: tuple[Operand, ...], prefixes: Prefixes, context
         operands = _shorter_move(operands, context)
     elif name == "imul" and len(operands) == 2 and isinstance(operands[1], Immediate):
         operands = (operands[0], operands[0], operands[1])
+    elif name == "lea" and len(operands) == 2 and isinstance(operands[1], Immediate):
+        operands = (operands[0], Memory(None, None, 1, operands[1].value))
     form, size = choose(name, operands, context.bits)
     parts = Parts(operand_size=size)
     _fill(parts, form, operands, context)
@@ -104,7 +106,7 @@ def _shorter_move(operands: tuple[Operand, ...], context: Context) -> tuple[Oper
     target, source = operands
     if isinstance(target, Register) and target.kind == "gp" and target.size == 64 and isinstance(source, Immediate):
         value = source.value
-        if value.plain and not source.strict and 0 <= value.number < 1 << 32:
+        if value.plain and not source.strict and source.size in (0, 64) and 0 <= value.number < 1 << 32:
             return replace(target, size=32), replace(source, size=0)
     return operands
 
@@ -227,7 +229,7 @@ def _match_immediate(pattern: str, immediate: Immediate) -> int | None:
     if pattern in ("u8", "u16"):
         return 0 if size in (0, int(pattern[1:])) else None
     if pattern == "ib":
-        return 0
+        return size if size != 8 else 0
     if pattern == "1":
         value = immediate.value
         return 0 if value.plain and value.number == 1 and not immediate.strict and size in (0, 8) else None
@@ -370,7 +372,7 @@ def address_size(memory: Memory, bits: int) -> int:
     found = {register.size for register in (memory.base, memory.index) if register is not None}
     if len(found) > 1:
         raise AssemblyError("the registers of an address must have one size")
-    written = memory.displacement_size if memory.displacement_size in (16, 32, 64) and not found else 0
+    written = memory.displacement_size if bits != 64 and memory.displacement_size in (16, 32) and not found else 0
     size = found.pop() if found else written or bits
     if (size == 64) != (bits == 64) and size in (16, 64):
         raise AssemblyError(f"{size}-bit addresses do not exist in {bits}-bit code")
@@ -468,6 +470,8 @@ def _absolute(parts: Parts, memory: Memory, context: Context) -> None:
 def finish(parts: Parts, prefixes: Prefixes, context: Context) -> bytes:
     """Return prefixes, REX, opcode, ModRM, SIB, displacement and immediate in the order in which NASM puts them."""
     head = bytes(prefixes.codes)
+    if parts.segment and prefixes.segment:
+        raise AssemblyError(f"two segments for one address: {prefixes.segment} and {parts.segment}")
     segment = parts.segment or prefixes.segment
     if segment:
         head += bytes([PREFIXES[segment]])
@@ -497,6 +501,8 @@ def _address_prefix(parts: Parts, prefixes: Prefixes, bits: int) -> bool:
     written, size = prefixes.address_size, parts.address_size
     if written and size and written != size:
         raise AssemblyError(f"prefix a{written} contradicts an address of {size} bits")
+    if written == 16 and bits == 64 or written == 64 and bits != 64:
+        raise AssemblyError(f"prefix a{written} does not exist in {bits}-bit code")
     size = size or written
     return bool(size) and size != bits
 

@@ -159,11 +159,13 @@ mov | rm8,i8 | C6 /0 ib
 mov | rmv,iv | C7 /0 iz
 movbe | rv,m | 0F 38 F0 /r
 movbe | m,rv | 0F 38 F1 /r
+movsx | r16,rm8only | o16 0F BE /r
 movsx | rv,e8 | 0F BE /r
 movsx | r32,e16 | o32 0F BF /r
 movsx | r64,e16 | o64 0F BF /r
 movsxd | r64,rm32 | x64 o64 63 /r
 movsx | r64,e32 | x64 o64 63 /r
+movzx | r16,rm8only | o16 0F B6 /r
 movzx | rv,e8 | 0F B6 /r
 movzx | r32,e16 | o32 0F B7 /r
 movzx | r64,e16 | o64 0F B7 /r
@@ -233,7 +235,7 @@ sti | | FB
 swapgs | | x64 0F 01 F8
 syscall | | 0F 05
 sysret | | 0F 07
-sysretq,o64sysret | | o64 0F 07
+sysretq | | o64 0F 07
 sysenter | | 0F 34
 sysexit | | 0F 35
 test | rm8,r8 | 84 /r

@@ -1,0 +1,114 @@
+"""The host's end of keyboard, screen and serial ports: type, expect, text."""
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from minivm.core.cp437 import decode
+from minivm.core.keys import KeyEvent, parse_keys
+from minivm.core.screen import TextScreen
+
+Listener = Callable[[bytes], None]
+
+
+class Typist(Protocol):
+    """The keyboard, as the host sees it."""
+
+    @property
+    def idle(self) -> bool:
+        """True when everything typed has reached the guest."""
+
+    def type(self, events: Iterable[KeyEvent]) -> None:
+        """Press and release keys at a pace that the guest can follow."""
+
+
+class Display(Protocol):
+    """The video card, as the host sees it."""
+
+    def screen(self) -> TextScreen:
+        """Return what the monitor shows now."""
+
+
+class SerialLog:
+    """Everything that the guest sent out of its serial ports and the debug console, in order.
+
+    `listeners` hear each byte as it comes. The log keeps the last mebibyte.
+    """
+
+    KEEP = 1 << 20
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.dropped = 0
+        self.listeners: list[Listener] = []
+        self._line: Callable[[bytes], None] | None = None
+
+    def connect(self, receive: Callable[[bytes], None]) -> None:
+        """Say where `send` goes: the first serial port's receiver."""
+        self._line = receive
+
+    def put(self, data: bytes) -> None:
+        """Take what the guest sent."""
+        self.data += data
+        if len(self.data) > 2 * self.KEEP:
+            self.dropped += len(self.data) - self.KEEP
+            del self.data[: -self.KEEP]
+        for listener in self.listeners:
+            listener(data)
+
+    def put_byte(self, byte: int) -> None:
+        """Take one byte that the guest sent."""
+        self.put(bytes((byte,)))
+
+    def send(self, data: bytes) -> None:
+        """Let `data` arrive at the guest's first serial port."""
+        if self._line is not None:
+            self._line(data)
+
+    def text(self) -> str:
+        """Return the log as text: carriage returns left out, bytes above 7Fh as code page 437."""
+        plain = bytes(self.data).replace(b"\r", b"")
+        return "".join(chr(byte) if byte < 0x80 else decode(bytes((byte,))) for byte in plain)
+
+
+class Console:
+    """One machine's screen, keyboard and serial ports from the host's side."""
+
+    def __init__(self, display: Display, keyboard: Typist, serial: SerialLog) -> None:
+        self._display = display
+        self._keyboard = keyboard
+        self.serial = serial
+        self._seen = 0
+        self._gone_from_screen: str | None = None
+
+    @property
+    def screen(self) -> TextScreen:
+        """What the monitor shows now."""
+        return self._display.screen()
+
+    @property
+    def idle(self) -> bool:
+        """True when everything typed has reached the guest."""
+        return self._keyboard.idle
+
+    def type(self, text: str) -> None:
+        """Press the keys for `text`, in the notation of `--type`; raises `ConfigError` for a key that is not there."""
+        self._keyboard.type(parse_keys(text))
+
+    def shows(self, text: str) -> bool:
+        """Tell whether `text` stands on the screen or came out of a serial port.
+
+        Serial text is used up: the next call looks behind what this one found, so that a prompt that comes again
+        can be waited for again.
+        """
+        serial = self.serial.text()
+        at = serial.find(text, max(0, self._seen - self.serial.dropped))
+        if at >= 0:
+            self._seen = at + len(text)
+            return True
+        return text in self.screen.text()
+
+    def report(self) -> str:
+        """Return the screen and the end of the serial log, for a failed expectation."""
+        lines = self.serial.text().splitlines()[-20:]
+        screen = self.screen.text() or "(empty)"
+        return "\n".join(["--- screen ---", screen, "--- serial ---", *(lines or ["(nothing)"])])

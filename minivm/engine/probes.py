@@ -1,0 +1,243 @@
+"""The start-up probes: where this build of Unicorn keeps what its interface does not show.
+
+The engine leans on private places: QEMU's `CPUX86State` in live memory, and three cells of `uc_struct`. Each is found,
+not assumed, by provoking a change on a scratch engine. What the emulation cannot do without raises `EngineError`; for
+the rest the slower way is taken, and `minivm doctor` says which.
+"""
+
+import ctypes
+import mmap
+import os
+from ctypes import c_ubyte, c_uint64, c_void_p
+from dataclasses import dataclass
+from struct import Struct, unpack_from
+
+from minivm.engine.cpustate import CF, CR0_PE, HF_CS64, IF, CpuHead, Registers
+from minivm.engine.library import (
+    HOOK_INTR,
+    INTR_CALLBACK,
+    PROT_ALL,
+    REG_EFLAGS,
+    REG_MSR,
+    REG_RAX,
+    Library,
+    Msr,
+    Uc,
+)
+from minivm.errors import EngineError
+
+MSR_EFER = 0xC000_0080
+_MARK = 0x1DEA_5EED_0F0F_A5C3
+_CPU_BYTES = 1 << 16  # QEMU's X86CPU is smaller than this
+_STRUCT_BYTES = 1 << 12
+_CODE = 0x1000
+_FAULT = b"\x66\xb8\x38\x12\x8e\xd8"  # mov ax, 1238h; mov ds, ax: #GP(1238h), since there is no GDT
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the private places are: `cpu_pointer` and `no_exit_request` in `uc_struct`, the rest in the CPU's state.
+
+    `no_exit_request` is None when the probe did not find it: stores are then slower, nothing else changes.
+    """
+
+    cpu_pointer: int
+    head: int
+    efer: int
+    error_code: int
+    exception_is_int: int
+    exception_next_eip: int
+    old_exception: int
+    no_exit_request: int | None
+
+
+class _Peek:
+    """Reads this process's own memory so that a wild pointer is an empty answer and not a crash."""
+
+    def __init__(self) -> None:
+        try:
+            self._file = os.open("/proc/self/mem", os.O_RDONLY)
+        except OSError as error:
+            raise EngineError(f"the start-up probes need /proc/self/mem: {error.strerror}") from error
+
+    def __call__(self, address: int, length: int) -> bytes:
+        try:
+            return os.pread(self._file, length, address)
+        except (OSError, OverflowError):
+            return b""
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def probe(library: Library) -> Layout:
+    """Find every private place; raises `EngineError` naming the one that does not hold."""
+    uc = library.open()
+    peek = _Peek()
+    try:
+        uc.ignore_until()
+        uc.set_buffer_size(1 << 20)
+        scratch = _Scratch(library, uc, peek)
+        return scratch.layout()
+    finally:
+        uc.close()
+        peek.close()
+
+
+class _Scratch:
+    """A throw-away engine with one page of RAM, made to do what the probes look for."""
+
+    def __init__(self, library: Library, uc: Uc, peek: _Peek) -> None:
+        self._library, self._uc, self._peek = library, uc, peek
+        self._ram = mmap.mmap(-1, 1 << 16)
+        self._host = c_ubyte.from_buffer(self._ram)
+        uc.map_ram(0, 1 << 16, ctypes.addressof(self._host), PROT_ALL)
+        self._cpu_pointer, self._cpu, self._head = self._find_head()
+        self.head = CpuHead.from_address(self._cpu + self._head)
+        self._check_head()
+
+    def layout(self) -> Layout:
+        """Run every probe."""
+        error_code, next_eip = self._find_exception_fields()
+        return Layout(
+            cpu_pointer=self._cpu_pointer,
+            head=self._head,
+            efer=self._find_efer(),
+            error_code=error_code,
+            exception_is_int=error_code + 4,
+            exception_next_eip=next_eip,
+            old_exception=self._find_old_exception(next_eip),
+            no_exit_request=_find_no_exit_request(self._library, self._peek),
+        )
+
+    def _find_head(self) -> tuple[int, int, int]:
+        """Put a mark into RAX and look for it behind every pointer in `uc_struct`."""
+        mark = c_uint64(_MARK)
+        self._library.dll.uc_reg_write(self._uc.handle, REG_RAX, ctypes.byref(mark))
+        words = self._peek(self._uc.address, _STRUCT_BYTES)
+        for offset in range(0, len(words) - 7, 8):
+            pointer = unpack_from("<Q", words, offset)[0]
+            if pointer < 1 << 16 or pointer >> 47 or pointer % 8:
+                continue
+            found = self._peek(pointer, _CPU_BYTES).find(bytes(mark))
+            if found >= 0:
+                return offset, pointer, found
+        raise EngineError(_not_found("the CPU's registers", self._library))
+
+    def _check_head(self) -> None:
+        """See that the fields behind RAX are where `CpuHead` says: flags in both directions, CR0, the mode."""
+        flags = c_uint64(CF | IF | 2)
+        self._library.dll.uc_reg_write(self._uc.handle, REG_EFLAGS, ctypes.byref(flags))
+        head = self.head
+        shown = Registers(head).rflags
+        Registers(head).rflags = 0x8D5 | 2
+        self._library.dll.uc_reg_read(self._uc.handle, REG_EFLAGS, ctypes.byref(flags))
+        if shown != CF | IF | 2 or flags.value != 0x8D5 | 2 or not head.cr[0] & CR0_PE or not head.hflags & HF_CS64:
+            raise EngineError(_not_found("the fields of the CPU's registers", self._library))
+        Registers(head).rflags = 2
+
+    def _find_efer(self) -> int:
+        """Write the MSR two ways and look for the one word that follows."""
+        candidates = None
+        for value in (0x501, 0xD01):  # long mode stays on, NXE changes
+            msr = Msr(MSR_EFER, value)
+            self._library.dll.uc_reg_write(self._uc.handle, REG_MSR, ctypes.byref(msr))
+            now = self._words_equal_to(value)
+            candidates = now if candidates is None else candidates & now
+        return self._only("EFER", candidates or set())
+
+    def _find_exception_fields(self) -> tuple[int, int]:
+        """Return the offsets of the error code and of the next instruction pointer, by one fault and one INT."""
+        self._execute(_FAULT)
+        faulted = {at for at in self._ints_equal_to(0x1238) if at % 4 == 0 and at > CpuHead.a20_mask.offset}
+        self._execute(b"\x90" * 0x35 + b"\xcd\x13")  # int 13h; a rare value for the instruction behind it
+        software = self._words_equal_to(_CODE + 0x37)
+        pairs = [
+            (code, next_eip)
+            for code in sorted(faulted)
+            for next_eip in sorted(software)
+            if code + 8 == next_eip and self._int_at(code + 4) == 1
+        ]
+        if len(pairs) != 1:
+            raise EngineError(_not_found("the exception's fields", self._library))
+        return pairs[0]
+
+    def _find_old_exception(self, next_eip: int) -> int:
+        """Return the offset of what QEMU remembers to make double faults: behind DR0-7 and four more words."""
+        offset = next_eip + 8 + 64 + 32
+        self._set_int(offset, -1)
+        self._execute(_FAULT)
+        if self._int_at(offset) != 13:
+            raise EngineError(_not_found("the previous exception", self._library))
+        return offset
+
+    # -- small tools --------------------------------------------------------------------------------------------
+    def _execute(self, code: bytes) -> None:
+        """Run `code` in 64-bit mode until its exception."""
+        self._ram[_CODE : _CODE + len(code)] = code
+        self._uc.remove_code(_CODE, _CODE + 0x100)
+        self._hook_once()
+        self.head.eip = _CODE
+        self._library.dll.uc_emu_start(self._uc.handle, _CODE, 0, 0, 0)
+
+    def _hook_once(self) -> None:
+        if getattr(self, "_hooked", False):
+            return
+        self._hooked = True
+        stop = self._library.dll.uc_emu_stop
+        self._uc.hook(HOOK_INTR, INTR_CALLBACK(lambda uc, vector, data: stop(uc)))
+
+    def _state(self) -> bytes:
+        return self._peek(self._cpu + self._head, _CPU_BYTES // 4)
+
+    def _words_equal_to(self, value: int) -> set[int]:
+        return {at * 8 for at, (word,) in enumerate(Struct("<Q").iter_unpack(self._state())) if word == value}
+
+    def _ints_equal_to(self, value: int) -> set[int]:
+        return {at * 4 for at, (word,) in enumerate(Struct("<I").iter_unpack(self._state())) if word == value}
+
+    def _int_at(self, offset: int) -> int:
+        return ctypes.c_int32.from_address(self._cpu + self._head + offset).value
+
+    def _set_int(self, offset: int, value: int) -> None:
+        ctypes.c_int32.from_address(self._cpu + self._head + offset).value = value
+
+    def _only(self, name: str, offsets: set[int]) -> int:
+        if len(offsets) != 1:
+            raise EngineError(_not_found(name, self._library))
+        return offsets.pop()
+
+
+def _find_no_exit_request(library: Library, peek: _Peek) -> int | None:
+    """Read the offset off the exported `check_exit_request`: its `cmp byte ptr [reg + offset], 0`."""
+    address = library.address("check_exit_request_x86_64")
+    code = peek(address, 64) if address else b""
+    for at in range(len(code) - 7):
+        opcode, operand = code[at], code[at + 1]
+        if opcode == 0x80 and operand & 0xF8 == 0xB8 and operand & 7 != 4 and code[at + 6] == 0:
+            offset = int(unpack_from("<I", code, at + 2)[0])
+            return offset if offset < _STRUCT_BYTES else None
+    return None
+
+
+def _not_found(what: str, library: Library) -> str:
+    return (
+        f"{what} cannot be found in Unicorn {library.version()}; MiniVM knows 2.1.4: "
+        "pip install 'unicorn>=2.1.4,<2.2', or run `minivm doctor`"
+    )
+
+
+_PROBED: list[Layout] = []
+
+
+def layout(library: Library) -> Layout:
+    """Return the layout, probed once in a process."""
+    if not _PROBED:
+        _PROBED.append(probe(library))
+    return _PROBED[0]
+
+
+def head_address(uc: Uc, places: Layout) -> int:
+    """Return where the live `CpuHead` of the engine `uc` lies."""
+    cpu = c_void_p.from_address(uc.address + places.cpu_pointer).value or 0
+    return cpu + places.head

@@ -1,0 +1,767 @@
+"""The Unicorn engine: guest code at native speed, with exact virtual time and stops only where nothing can break.
+
+Two gears share one tick count. The *run gear* executes whole blocks; the thunk (thunk.py) books each block's bytes at
+its start and stops there. The *step gear* executes one instruction by Unicorn's own counting. Inside a block, position
+is the block's start plus how far the instruction pointer came, so both gears agree on when a port was written.
+
+Nothing goes through the interrupt table by itself: Unicorn calls `_on_exception` with a vector, and delivery.py, which
+is written to be read, does what the processor would.
+"""
+
+import ctypes
+import mmap
+from collections.abc import Callable
+from typing import Any
+
+from minivm.core.bus import Bus
+from minivm.core.clock import Clock
+from minivm.core.memory import PAGE, AddressSpace, Region
+from minivm.engine import cpuid, library, probes
+from minivm.engine.base import Attention, Autopsy, Exit, Halted, Ran, Shutdown, Stopped
+from minivm.engine.cpustate import (
+    CR0_ET,
+    CR0_PG,
+    CS,
+    DESC_A,
+    DESC_CODE,
+    DESC_P,
+    DESC_R,
+    DESC_S,
+    DESC_TYPE_SHIFT,
+    DESC_W,
+    HF_CS64,
+    HF_INHIBIT_IRQ,
+    HF_LMA,
+    IF,
+    RAX,
+    RCX,
+    RDX,
+    CpuHead,
+    Registers,
+)
+from minivm.engine.delivery import Collapse, Event, Fault, raise_event
+from minivm.engine.fastcalls import syscall, sysenter
+from minivm.engine.paging import read_bytes
+from minivm.engine.segments import fill_cache, update_hflags
+from minivm.engine.thunk import BlockCell, Thunk
+from minivm.errors import EngineError
+
+FOREVER = 1 << 62
+IO_TICKS = 1000
+"""A port access takes about a microsecond: eight clocks of the 8 MHz ISA bus (IBM AT Technical Reference)."""
+RDTSC_TICKS = 500
+"""Charged for each RDTSC, so that loops that wait for the counter are short (docs/decisions/time-charges.md)."""
+SPIN_TICKS = 20
+"""What an exception costs beside its instruction's bytes: without it a fault that repeats would take no time."""
+
+_BUFFER_BYTES = 32 << 20
+_HIGHEST_MMIO = 1 << 40  # as many physical address bits as the emulated processor has
+_DISCARD_BASE = _HIGHEST_MMIO  # a page beyond them, where a write to ROM goes for one instruction
+_HF2_NMI_MASK = 1 << 2  # QEMU's hflags2: an NMI is being served until the next IRET
+_NMI, _INVALID_OPCODE, _GENERAL_PROTECTION, _PAGE_FAULT = 2, 6, 13, 14
+_BREAKPOINT_TRAP = 0x10002  # QEMU's EXCP_DEBUG, which opcode F1h raises
+_PREFIXES = frozenset(b"\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3")
+_HLT = 0xF4
+
+Trace = Callable[[str, int, str], None]
+"""Told of ("int" | "exc" | "irq", vector, words about it)."""
+
+
+class UnicornEngine:
+    """One x86 processor on Unicorn. `space` and `ports` are what it is wired to, `clock` what it moves.
+
+    The RAM behind `space` must outlive the engine. `native=False` runs the block hook in Python, as on a host
+    without the thunk.
+    """
+
+    name = "unicorn"
+
+    def __init__(self, space: AddressSpace, ports: Bus, clock: Clock, *, native: bool | None = None) -> None:
+        self.space = space
+        self.trace: Trace | None = None
+        self._counts: dict[str, int] = {}
+        self.port_reads = self.port_writes = 0
+        self._ports = ports
+        self._clock = clock
+        self._library = library.library()
+        self._places = probes.layout(self._library)
+        self._uc = self._library.open()
+        self._open()
+        head_at = probes.head_address(self._uc, self._places)
+        self._head = CpuHead.from_address(head_at)
+        self._flags_cell = ctypes.c_uint64()
+        self.cpu = Registers(self._head, self._read_flags)
+        self._efer = ctypes.c_uint64.from_address(head_at + self._places.efer)
+        self._error_code = ctypes.c_int32.from_address(head_at + self._places.error_code)
+        self._is_int = ctypes.c_int32.from_address(head_at + self._places.exception_is_int)
+        self._old_exception = ctypes.c_int32.from_address(head_at + self._places.old_exception)
+        self._cell = BlockCell(head=head_at, limit=FOREVER)
+        self.thunk = Thunk(self._library, self._cell, native=native)
+        self._executed: set[int] = set()
+        self._shadow_tlb = True
+        self._stepping = False
+        self._mid_block = False
+        self._delivered = False
+        self._stop_requested = False
+        self._nmi_pending = False
+        self._shutdown: Autopsy | None = None
+        self._failure: BaseException | None = None
+        self._retry = False
+        self._rom_write = False
+        self._intr = 0
+        self._discarding = False
+        self._add_hooks()
+        space.memory.write_listeners.append(self._forget_code)
+        self._set_stop_checks(False)
+        self._power_on_head = bytes(self._head)
+        self.reset()
+
+    # -- life ---------------------------------------------------------------------------------------------------
+    def reset(self) -> None:
+        """Return to the power-on state (SDM vol. 3, table 9-1), memory and time untouched.
+
+        CS's base is F0000h and not FFFF0000h: the same bytes of ROM stand at both.
+        """
+        head = self._head
+        ctypes.memmove(ctypes.addressof(head), self._power_on_head, ctypes.sizeof(head))
+        self._efer.value = 0
+        for index in range(16):
+            head.regs[index] = 0
+        head.regs[RDX] = cpuid.SIGNATURE
+        head.cr[0] = 0x6000_0000 | CR0_ET
+        head.cr[2] = head.cr[3] = head.cr[4] = 0
+        data, code = DESC_P | DESC_S | DESC_W | DESC_A, DESC_P | DESC_S | DESC_CODE | DESC_R | DESC_A
+        for segment in head.segs:
+            fill_cache(segment, 0, 0, 0xFFFF, data)
+        fill_cache(head.segs[CS], 0xF000, 0xF0000, 0xFFFF, code)
+        fill_cache(head.ldt, 0, 0, 0xFFFF, DESC_P | 2 << DESC_TYPE_SHIFT)
+        fill_cache(head.tr, 0, 0, 0xFFFF, DESC_P | 11 << DESC_TYPE_SHIFT)
+        fill_cache(head.gdt, 0, 0, 0xFFFF, 0)
+        fill_cache(head.idt, 0, 0, 0x3FF, 0)
+        head.eip = 0xFFF0
+        head.hflags = head.hflags2 = 0
+        self.cpu.rflags = 2
+        update_hflags(head)
+        self._nmi_pending = False
+        self._shutdown = None
+        self._leave_block()
+        self.flush()
+
+    def flush(self) -> None:
+        """Forget cached addresses after registers or page tables were edited from outside, and look at CR0.PG."""
+        self._choose_tlb()
+        self._uc.flush_tlb()
+
+    def close(self) -> None:
+        """Free the engine; the RAM that it used may be closed after this, not before."""
+        self._uc.close()
+        if self._forget_code in self.space.memory.write_listeners:
+            self.space.memory.write_listeners.remove(self._forget_code)
+
+    # -- what delivery, the page walk and the debugger ask -------------------------------------------------------
+    @property
+    def efer(self) -> int:
+        """The extended feature enable register, MSR C0000080h."""
+        return self._efer.value
+
+    @efer.setter
+    def efer(self, value: int) -> None:
+        self._efer.value = value
+
+    def msr(self, index: int) -> int:
+        """Return a model-specific register; one that the engine does not know reads 0."""
+        msr = library.Msr(index, 0)
+        self._library.dll.uc_reg_read(self._uc.handle, library.REG_MSR, ctypes.byref(msr))
+        return msr.value
+
+    def load_cr3(self, value: int) -> None:
+        """Load the page directory base as a task switch does, forgetting cached addresses."""
+        cell = ctypes.c_uint64(value)
+        self._library.dll.uc_reg_write(self._uc.handle, library.REG_CR3, ctypes.byref(cell))
+
+    @property
+    def position(self) -> int:
+        """Ticks since power-on, exact also inside a port access."""
+        if self._mid_block:
+            return self._inside_block()
+        return self._cell.retired
+
+    @property
+    def exits(self) -> dict[str, int]:
+        """How often the guest left native code, by kind; the same at every slice length and in both gears."""
+        return dict(sorted((self._counts | {"port reads": self.port_reads, "port writes": self.port_writes}).items()))
+
+    @property
+    def interruptible(self) -> bool:
+        """True where a hardware interrupt may be taken now: a block's start, IF set, no shadow."""
+        head = self._head
+        return bool(head.eflags & IF) and not head.hflags & HF_INHIBIT_IRQ and not self._mid_block
+
+    @property
+    def nmi_pending(self) -> bool:
+        """True while an NMI waits to be delivered."""
+        return self._nmi_pending and not self._head.hflags2 & _HF2_NMI_MASK
+
+    @property
+    def in_block(self) -> bool:
+        """True after a step that ended inside a block, where no interrupt is taken."""
+        return self._mid_block
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """Which of the possible ways this engine goes, in words, for `minivm doctor`."""
+        return {
+            "block hook": "machine code" if self.thunk.native else "Python (slow)",
+            "stop checks": "off" if self._places.no_exit_request is not None else "on (slower stores)",
+            "memory": "shadow TLB" if self._shadow_tlb else "the engine's MMU",
+        }
+
+    # -- running ------------------------------------------------------------------------------------------------
+    def run(self, until: int) -> Exit:
+        """Run to the first block start at or after position `until`, or until something else ends the run."""
+        began = self.position
+        ended = self._walk_to_block_end()
+        if ended is None:
+            ended = self._run_blocks(until)
+        return self._exit(ended, self.position - began)
+
+    def step(self) -> Exit:
+        """Execute one instruction, or deliver one exception; at a pending NMI, its delivery."""
+        began = self.position
+        if self._take_nmi():
+            return self._exit("ran", 0)
+        return self._exit(self._step_once(), self.position - began)
+
+    def stop(self) -> None:
+        """Make the current or next `run` end with `Stopped` at the next safe point; callable from any thread."""
+        self._stop_requested = True
+        self._cell.limit = 0
+
+    def attention(self) -> None:
+        """Make the current `run` end at the next block start, from inside a port access."""
+        self._cell.limit = 0
+
+    def set_intr(self, level: bool) -> None:
+        """Drive the INTR pin: while it is high, a run ends where the interrupt can be taken."""
+        self._intr = self._cell.window = IF if level else 0
+
+    def skip_to(self, position: int) -> None:
+        """Let time pass without executing anything: the CPU is halted."""
+        self._leave_block()
+        self._cell.retired = max(self._cell.retired, position)
+
+    def interrupt(self, vector: int) -> Exit | None:
+        """Deliver the hardware interrupt `vector` now; a `Shutdown` when it could not be."""
+        if self.trace is not None:
+            self.trace("irq", vector, self._where())
+        self._count("interrupts")
+        self._raise(Event(vector, self._head.eip, hardware=True))
+        return self._exit("shutdown", 0) if self._shutdown is not None else None
+
+    def nmi(self) -> None:
+        """Deliver the non-maskable interrupt at the next block start."""
+        self._nmi_pending = True
+        self._cell.limit = 0
+
+    def set_a20(self, enabled: bool) -> None:
+        """Open or close address line 20."""
+        self._head.a20_mask = -1 if enabled else ~(1 << 20)
+        self.space.a20_mask = ~0 if enabled else ~(1 << 20)
+        self._uc.flush_tlb()
+
+    # -- the run gear -------------------------------------------------------------------------------------------
+    def _run_blocks(self, until: int) -> str:
+        self._take_nmi()
+        self._change_gear(stepping=False)
+        cell = self._cell
+        cell.stopped = 0
+        cell.limit = until
+        if self._stop_requested:
+            cell.limit = 0
+        while self._shutdown is None:
+            status = self._library.dll.uc_emu_start(self._uc.handle, self._head.eip, 0, 0, 0)
+            self._raise_failure()
+            if self._shutdown is not None:
+                break
+            if cell.stopped:
+                return self._why_stopped()
+            if status == library.ERR_OK and not self._retry:
+                return "halted"
+            ended = self._go_on_after(status)
+            if ended is not None:
+                return ended
+            self._restore_limit(until)
+        return "shutdown"
+
+    def _restore_limit(self, until: int) -> None:
+        """Aim for `until` again after single steps, unless a stop was asked for meanwhile."""
+        self._cell.limit = 0 if self._stop_requested or self._nmi_pending else until
+
+    def _why_stopped(self) -> str:
+        if self._stop_requested:
+            self._stop_requested = False
+            return "stopped"
+        return "ran" if self._cell.limit and self._cell.retired >= self._cell.limit else "attention"
+
+    def _go_on_after(self, status: int) -> str | None:
+        """After the engine gave up an instruction: repeat it, or decide what the error means to the guest."""
+        if self._retry:
+            return self._repeat()
+        self._report(status)
+        return None
+
+    def _repeat(self) -> str | None:
+        """Execute the instruction again whose memory access was refused, without moving the block's borders."""
+        self._retry, rom_write, self._rom_write = False, self._rom_write, False
+        cell, here = self._cell, self.cpu.linear_ip
+        if here == cell.address and cell.retired == cell.start + cell.size:
+            cell.retired = cell.start
+            self._leave_block()
+        else:
+            self._mid_block = cell.address < here < cell.address + cell.size
+        if not rom_write and not self._mid_block:
+            return None
+        ended = self._step_once()
+        ended = self._walk_to_block_end() if ended == "ran" else ended
+        self._change_gear(stepping=False)
+        return ended
+
+    def _report(self, status: int) -> None:
+        """Turn an error of the engine that has no meaning on a PC into #GP."""
+        if self.trace is not None:
+            name = self._library.dll.uc_strerror(status).decode()
+            self.trace("exc", _GENERAL_PROTECTION, f"the engine reports: {name}")
+        self._refund()
+        self._cell.retired += SPIN_TICKS
+        self._raise(Event(_GENERAL_PROTECTION, self._head.eip, error_code=0))
+
+    def _take_nmi(self) -> bool:
+        """Deliver a pending NMI unless one is being served or an instruction's shadow holds."""
+        blocked = self._head.hflags2 & _HF2_NMI_MASK or self._head.hflags & HF_INHIBIT_IRQ or self._mid_block
+        if not self._nmi_pending or blocked:
+            return False
+        self._nmi_pending = False
+        self._head.hflags2 |= _HF2_NMI_MASK
+        self._count("interrupts")
+        self._raise(Event(_NMI, self._head.eip, hardware=True))
+        return True
+
+    # -- the step gear ------------------------------------------------------------------------------------------
+    def _walk_to_block_end(self) -> str | None:
+        """Step to the end of the block that an earlier step has entered, so that blocks stay where they are."""
+        while self._mid_block:
+            ended = self._step_once()
+            if ended != "ran":
+                return ended
+        return None
+
+    def _step_once(self) -> str:
+        if self._shutdown is not None:
+            return "shutdown"
+        self._change_gear(stepping=True)
+        cell = self._cell
+        cell.window, cell.limit, cell.stopped = 0, FOREVER, 0
+        cell.frozen, cell.entries = int(self._mid_block), 0
+        before = self.cpu.linear_ip
+        halts = self._at_hlt()
+        self._execute_one()
+        cell.frozen, cell.window = 0, self._intr
+        self._raise_failure()
+        if self._shutdown is not None:
+            return "shutdown"
+        after = self.cpu.linear_ip
+        if not self._delivered:
+            self._book_rewritten_block(before)
+            self._mid_block = before < after < cell.address + cell.size
+        return "halted" if halts and after != before and not self._delivered else "ran"
+
+    def _execute_one(self) -> None:
+        self._delivered = False
+        status = self._start_one()
+        while self._retry and not self._delivered:
+            self._retry = False
+            self._discarding, self._rom_write = self._rom_write, False
+            status = self._start_one()
+            if self._discarding:
+                self._discarding = False
+                self._uc.flush_tlb()
+        if status != library.ERR_OK and not self._delivered:
+            self._report(status)
+
+    def _start_one(self) -> int:
+        """Execute one instruction by Unicorn's counting; what a refused try has booked does not count."""
+        cell = self._cell
+        retired, start, address, size = cell.retired, cell.start, cell.address, cell.size
+        cell.entries = 0
+        status = self._library.dll.uc_emu_start(self._uc.handle, self._head.eip, 0, 0, 1)
+        if self._retry:
+            cell.retired, cell.start, cell.address, cell.size = retired, start, address, size
+        return int(status)
+
+    def _book_rewritten_block(self, before: int) -> None:
+        """An instruction that rewrote its own block was charged with the rest of it: do as the run gear does."""
+        cell = self._cell
+        if self._mid_block and cell.entries > 1:
+            cell.address, cell.start = before, cell.retired
+            cell.size = self.cpu.linear_ip - before
+            cell.retired += cell.size
+
+    def _at_hlt(self) -> bool:
+        try:
+            code = read_bytes(self, self.cpu.linear_ip, 1)
+            if code[0] in _PREFIXES or code[0] & 0xF0 == 0x40:
+                code = read_bytes(self, self.cpu.linear_ip, 15)
+        except Fault:
+            return False
+        rex = range(0x40, 0x50) if self._head.hflags & HF_CS64 else ()
+        opcode = next((byte for byte in code if byte not in _PREFIXES and byte not in rex), 0)
+        return opcode == _HLT and self.cpu.cpl == 0
+
+    def _change_gear(self, *, stepping: bool) -> None:
+        """Switch between gears. Old translations lack the counting of steps, so going to step drops them."""
+        if bool(self._head.cr[0] & CR0_PG) == self._shadow_tlb:
+            self._choose_tlb()
+        if stepping == self._stepping:
+            return
+        self._stepping = stepping
+        self._set_stop_checks(stepping)
+        self._uc.flush_code()
+
+    # -- ticks --------------------------------------------------------------------------------------------------
+    def _inside_block(self) -> int:
+        cell, head = self._cell, self._head
+        if head.hflags & HF_CS64:
+            return cell.start + head.eip - cell.address
+        return cell.start + ((head.segs[CS].base + head.eip - cell.address) & 0xFFFF_FFFF)
+
+    def _refund(self) -> None:
+        """Take back the charge for the rest of a block that an exception cut short."""
+        cell = self._cell
+        position = self._inside_block()
+        if cell.start <= position <= cell.retired:
+            cell.retired = position
+        self._leave_block()
+
+    def _leave_block(self) -> None:
+        cell = self._cell
+        self._mid_block = False
+        cell.start, cell.size, cell.address = cell.retired, 0, self.cpu.linear_ip
+
+    def _charge(self, ticks: int) -> int:
+        """Let the current instruction take `ticks` more; return the position behind it."""
+        cell = self._cell
+        cell.start += ticks
+        cell.retired += ticks
+        return self._inside_block()
+
+    # -- port accesses ------------------------------------------------------------------------------------------
+    def _on_in(self, uc: int, port: int, size: int, data: int) -> int:
+        try:
+            self.port_reads += 1
+            self._clock.advance_to(self._charge(IO_TICKS))
+            value = self._ports.read(port, size)
+            if self._clock.next_due < self._cell.limit:
+                self._cell.limit = self._clock.next_due
+            return value
+        except BaseException as error:
+            self._fail(error)
+            return 0
+
+    def _on_out(self, uc: int, port: int, size: int, value: int, data: int) -> None:
+        try:
+            self.port_writes += 1
+            self._clock.advance_to(self._charge(IO_TICKS))
+            self._ports.write(port, size, value & ((1 << (8 * size)) - 1))
+            if self._clock.next_due < self._cell.limit:
+                self._cell.limit = self._clock.next_due
+        except BaseException as error:
+            self._fail(error)
+
+    def _mmio_callbacks(self, base: int) -> tuple[Any, Any]:
+        bus, clock, cell = self.space.mmio, self._clock, self._cell
+
+        def read(uc: int, offset: int, size: int, data: int) -> int:
+            try:
+                clock.advance_to(cell.start)
+                return bus.read(base + offset, size) if base + offset + size <= bus.size else (1 << 8 * size) - 1
+            except BaseException as error:
+                self._fail(error)
+                return 0
+
+        def write(uc: int, offset: int, size: int, value: int, data: int) -> None:
+            try:
+                clock.advance_to(cell.start)
+                if base + offset + size <= bus.size:
+                    bus.write(base + offset, size, value & ((1 << 8 * size) - 1))
+                if clock.next_due < cell.limit:
+                    cell.limit = clock.next_due
+            except BaseException as error:
+                self._fail(error)
+
+        return library.MMIO_READ_CALLBACK(read), library.MMIO_WRITE_CALLBACK(write)
+
+    # -- exceptions and special instructions ----------------------------------------------------------------------
+    def _on_exception(self, uc: int, vector: int, data: int) -> None:
+        try:
+            self._old_exception.value = -1
+            head = self._head
+            software = bool(self._is_int.value) and vector != _BREAKPOINT_TRAP
+            if vector == _BREAKPOINT_TRAP:
+                vector = 1
+            self._count("software interrupts" if software else "exceptions")
+            if self.trace is not None:
+                self.trace("int" if software else "exc", vector, self._where())
+            error_code = self._error_code.value & 0xFFFF_FFFF
+            restart = head.eip - self._int_length() if software else None
+            self._refund()
+            if not software:
+                self._cell.retired += SPIN_TICKS
+                self._cell.start = self._cell.retired
+            self._raise(Event(vector, head.eip, software=software, error_code=error_code, restart_ip=restart))
+        except BaseException as error:
+            self._fail(error)
+
+    def _on_invalid(self, uc: int, data: int) -> int:
+        try:
+            self._count("exceptions")
+            if self.trace is not None:
+                self.trace("exc", _INVALID_OPCODE, self._where())
+            self._refund()
+            self._cell.retired += SPIN_TICKS
+            self._cell.start = self._cell.retired
+            self._raise(Event(_INVALID_OPCODE, self._head.eip))
+        except BaseException as error:
+            self._fail(error)
+        return 1
+
+    def _int_length(self) -> int:
+        """Tell INT n, two bytes, from INT3 and INTO, one."""
+        try:
+            return 2 if read_bytes(self, self.cpu.linear_ip - 2, 1) == b"\xcd" else 1
+        except Fault:
+            return 2
+
+    def _raise(self, event: Event) -> None:
+        """Let delivery.py bring the CPU to the handler; keep the autopsy when it cannot."""
+        outcome = raise_event(self, event)
+        self._delivered = True
+        self._leave_block()
+        if isinstance(outcome, Collapse):
+            cpu = self.cpu  # a delivery that fails changes no register
+            code = self._code_bytes(cpu.linear_ip)
+            self._shutdown = Autopsy(outcome.chain, cpu.as_dict(), cpu.mode, code, outcome.details)
+            self._library.dll.uc_emu_stop(self._uc.handle)
+
+    def _code_bytes(self, linear: int) -> bytes:
+        for length in (15, 4, 1):
+            try:
+                return read_bytes(self, linear, length)
+            except Fault:
+                continue
+        return b""
+
+    def _on_rdtsc(self, uc: int, data: int) -> int:
+        try:
+            now = self._charge(RDTSC_TICKS)
+            self._head.regs[RAX] = now & 0xFFFF_FFFF
+            self._head.regs[RDX] = now >> 32 & 0xFFFF_FFFF
+        except BaseException as error:
+            self._fail(error)
+        return 1
+
+    def _on_rdtscp(self, uc: int, data: int) -> int:
+        self._head.regs[RCX] = 0
+        return self._on_rdtsc(uc, data)
+
+    def _on_cpuid(self, uc: int, data: int) -> int:
+        regs = self._head.regs
+        leaf, subleaf = regs[RAX] & 0xFFFF_FFFF, regs[RCX] & 0xFFFF_FFFF
+        try:
+            regs[RAX], regs[3], regs[RCX], regs[RDX] = cpuid.answer(leaf, subleaf)
+        except BaseException as error:
+            self._fail(error)
+        return 1
+
+    def _on_syscall(self, uc: int, data: int) -> None:
+        self._enter_kernel(lambda: syscall(self, self._head.eip + 2))
+
+    def _on_sysenter(self, uc: int, data: int) -> None:
+        self._enter_kernel(lambda: sysenter(self))
+
+    def _enter_kernel(self, enter: Callable[[], None]) -> None:
+        """Do the whole transition. The engine adds the instruction's two bytes to RIP afterwards: take them off."""
+        try:
+            self._count("system calls")
+            cut = self._inside_block() + 2
+            try:
+                enter()
+                self._cell.retired = cut
+                self._leave_block()
+                self._delivered = True
+            except Fault as fault:
+                self._refund()
+                self._raise(Event(fault.vector, self._head.eip, error_code=fault.error_code))
+            self._head.eip = (self._head.eip - 2) & 0xFFFF_FFFF_FFFF_FFFF
+        except BaseException as error:
+            self._fail(error)
+
+    # -- memory -------------------------------------------------------------------------------------------------
+    def _on_fill(self, uc: int, linear: int, access: int, answer: Any, data: int) -> bool:
+        """Answer a TLB miss while the guest has paging off.
+
+        A page that was ever fetched from gets read, write and execute: its stores are slow and notice rewritten code.
+        Any other page gets read and write, which is fast, and moves to the first kind at its first fetch.
+        """
+        if self._head.cr[0] & CR0_PG:
+            self._uc.set_tlb_mode(library.TLB_CPU)
+            self._shadow_tlb = False
+            self._retry = True
+            return False
+        page = linear & 0xFFFF_F000 & self.space.a20_mask
+        region = self.space.region_at(page)
+        if region is not None and not region.writable:
+            if access == library.MEM_WRITE:
+                return self._fill_for_rom_write(page, region, answer[0])
+            permissions = library.PROT_READ | library.PROT_EXEC
+        elif access == library.MEM_FETCH or page in self._executed or self.space.a20_mask != ~0 or region is None:
+            self._executed.add(page)
+            permissions = library.PROT_ALL
+        else:
+            permissions = library.PROT_READ | library.PROT_WRITE
+        entry = answer[0]
+        entry.physical, entry.permissions = page, permissions
+        return True
+
+    def _fill_for_rom_write(self, page: int, region: Region, entry: library.TlbEntry) -> bool:
+        """Refuse a write to ROM, unless the instruction is just being repeated: then let it hit a copy."""
+        if not self._discarding:
+            self._retry = self._rom_write = True
+            return False
+        copy = bytes(self.space.memory.view[page : page + PAGE])
+        self._discard_page[:] = copy
+        entry.physical, entry.permissions = _DISCARD_BASE, library.PROT_READ | library.PROT_WRITE
+        return True
+
+    def _on_invalid_memory(self, uc: int, access: int, address: int, size: int, value: int, data: int) -> bool:
+        """Drop a write to ROM, and let code run in empty addresses, where it meets FFh; nothing else is allowed."""
+        return access in (library.MEM_WRITE_PROT, library.MEM_FETCH_PROT)
+
+    def _choose_tlb(self) -> None:
+        """Use the shadow TLB exactly while paging is off."""
+        shadow = not self._head.cr[0] & CR0_PG
+        if shadow and not self._shadow_tlb:
+            self._executed.clear()
+            self._uc.flush_code()
+        if shadow != self._shadow_tlb:
+            self._shadow_tlb = shadow
+            self._uc.set_tlb_mode(library.TLB_VIRTUAL if shadow else library.TLB_CPU)
+            self._uc.flush_tlb()
+
+    def _forget_code(self, start: int, end: int) -> None:
+        """Drop what was translated from memory that the host has changed."""
+        first, last = start & ~(PAGE - 1), (end - 1) & ~(PAGE - 1)
+        if self._shadow_tlb and not any(page in self._executed for page in range(first, last + 1, PAGE)):
+            return
+        self._uc.remove_code(start, end)
+
+    # -- set-up -------------------------------------------------------------------------------------------------
+    def _open(self) -> None:
+        self._uc.ignore_until()
+        self._uc.set_buffer_size(_BUFFER_BYTES)
+        view = self.space.memory.buffer
+        self._ram_pin = (ctypes.c_char * 0).from_buffer(view)
+        host = ctypes.addressof(self._ram_pin)
+        del self._ram_pin
+        end = 0
+        for region in self.space.regions:
+            self._map_hole(end, region.base)
+            permissions = library.PROT_ALL if region.writable else library.PROT_READ | library.PROT_EXEC
+            self._uc.map_ram(region.base, region.length, host + region.base, permissions)
+            end = region.end
+        self._map_hole(end, 1 << 32)
+        self._map_hole(1 << 32, _HIGHEST_MMIO)
+        self._discard_page = mmap.mmap(-1, PAGE)
+        pin = ctypes.c_char.from_buffer(self._discard_page)
+        self._uc.map_ram(_DISCARD_BASE, PAGE, ctypes.addressof(pin), library.PROT_READ | library.PROT_WRITE)
+
+    def _map_hole(self, base: int, end: int) -> None:
+        if base < end:
+            read, write = self._mmio_callbacks_early(base)
+            self._uc.map_mmio(base, end - base, read, write)
+
+    def _mmio_callbacks_early(self, base: int) -> tuple[Any, Any]:
+        if not hasattr(self, "_cell"):
+            self._cell = BlockCell(limit=FOREVER)
+        return self._mmio_callbacks(base)
+
+    def _add_hooks(self) -> None:
+        hook = self._uc.hook
+        hook(library.HOOK_BLOCK, self.thunk.callback, data=self._cell)
+        hook(library.HOOK_INTR, library.INTR_CALLBACK(self._on_exception))
+        hook(library.HOOK_INSN_INVALID, library.FLAG_CALLBACK(self._on_invalid))
+        hook(library.HOOK_MEM_INVALID, library.MEMORY_CALLBACK(self._on_invalid_memory))
+        hook(library.HOOK_TLB_FILL, library.FILL_CALLBACK(self._on_fill))
+        for instruction, callback in (
+            (library.INSN_IN, library.IN_CALLBACK(self._on_in)),
+            (library.INSN_OUT, library.OUT_CALLBACK(self._on_out)),
+            (library.INSN_RDTSC, library.FLAG_CALLBACK(self._on_rdtsc)),
+            (library.INSN_RDTSCP, library.FLAG_CALLBACK(self._on_rdtscp)),
+            (library.INSN_CPUID, library.FLAG_CALLBACK(self._on_cpuid)),
+            (library.INSN_SYSCALL, library.INTR_CALLBACK(self._on_syscall_hook)),
+            (library.INSN_SYSENTER, library.INTR_CALLBACK(self._on_sysenter_hook)),
+        ):
+            hook(library.HOOK_INSN, callback, insn=instruction)
+        self._uc.set_tlb_mode(library.TLB_VIRTUAL)
+
+    def _on_syscall_hook(self, uc: int, data: int, unused: int) -> None:
+        self._on_syscall(uc, data)
+
+    def _on_sysenter_hook(self, uc: int, data: int, unused: int) -> None:
+        self._on_sysenter(uc, data)
+
+    def _set_stop_checks(self, wanted: bool) -> None:
+        """Leave the stop check out of every load and store, where the private cell for it was found."""
+        if self._places.no_exit_request is not None:
+            cell = ctypes.c_ubyte.from_address(self._uc.address + self._places.no_exit_request)
+            cell.value = 0 if wanted else 1
+
+    def _read_flags(self) -> int:
+        cell = self._flags_cell
+        self._library.dll.uc_reg_read(self._uc.handle, library.REG_EFLAGS, ctypes.byref(cell))
+        return cell.value
+
+    # -- bookkeeping --------------------------------------------------------------------------------------------
+    def _count(self, kind: str) -> None:
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+
+    def _where(self) -> str:
+        head = self._head
+        return f"at {head.segs[CS].selector:04X}:{head.eip:08X}"
+
+    def _fail(self, error: BaseException) -> None:
+        """Keep a host's error until the engine has returned: ctypes would swallow it here."""
+        if self._failure is None:
+            self._failure = error
+        self._library.dll.uc_emu_stop(self._uc.handle)
+
+    def _raise_failure(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def _exit(self, reason: str, ticks: int) -> Exit:
+        match reason:
+            case "ran":
+                return Ran(ticks)
+            case "halted":
+                return Halted(ticks)
+            case "stopped":
+                return Stopped(ticks)
+            case "shutdown" if self._shutdown is not None:
+                return Shutdown(ticks, self._shutdown)
+            case "attention":
+                return Attention(ticks)
+        raise EngineError(f"a run ended for no reason that is known: {reason}")
+
+
+__all__ = ["FOREVER", "IO_TICKS", "RDTSC_TICKS", "Region", "UnicornEngine", "HF_LMA"]

@@ -1,0 +1,378 @@
+"""The machine: it owns the parts, runs them in step, and says why a run ended.
+
+The loop, whole: deliver a pending interrupt if the CPU takes one now; run until the next alarm or the caller's limit;
+advance the clock by the ticks retired; look at the exit. A halted CPU skips straight to the next alarm.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from minivm.core.bus import Bus
+from minivm.core.clock import NEVER, Clock
+from minivm.core.memory import AddressSpace, Memory
+from minivm.core.screen import TextScreen
+from minivm.engine.base import Autopsy, Engine, Halted, Shutdown, Stopped
+from minivm.engine.cpustate import IF, Registers
+from minivm.errors import ExpectationFailed
+
+NS_PER_MS = 1_000_000
+NS_PER_SECOND = 1_000_000_000
+DEFAULT_SLICE = 20 * NS_PER_MS
+"""The longest go without a look at the host, in ticks; the guest's run does not depend on it."""
+
+
+class InterruptController(Protocol):
+    """What the machine asks of the PIC pair."""
+
+    @property
+    def pending(self) -> bool:
+        """True while INTR is high."""
+
+    def acknowledge(self) -> int:
+        """Do the INTA cycle and return the vector."""
+
+    @property
+    def deaf(self) -> bool:
+        """True when every line is masked, so that no interrupt can come."""
+
+
+class SerialText(Protocol):
+    """What a serial port has sent, as text."""
+
+    def text(self) -> str:
+        """Return everything so far; bytes that are not ASCII as code page 437."""
+
+
+class HostConsole(Protocol):
+    """The host's end of keyboard, screen and serial ports; `minivm.console.Console` is the real one."""
+
+    serial: SerialText
+
+    @property
+    def screen(self) -> TextScreen:
+        """What the monitor shows now."""
+
+    def type(self, text: str) -> None:
+        """Press the keys for `text`, in the notation of `--type`."""
+
+    def shows(self, text: str) -> bool:
+        """Tell whether `text` stands on the screen or came out of a serial port since the last one found."""
+
+    def report(self) -> str:
+        """Return the screen and the end of the serial log, for a failed expectation."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Why a machine stopped for good or for now.
+
+    `reason` is "limit" (the time asked for is over), "stopped", "halted" (for good), "powered-off", "debug-exit",
+    "shutdown" (triple fault, with `autopsy`). `code` is the value written to the debug-exit port.
+    """
+
+    reason: str
+    code: int = 0
+    autopsy: Autopsy | None = None
+
+    @property
+    def final(self) -> bool:
+        """True when running on would do nothing."""
+        return self.reason not in ("limit", "stopped")
+
+    @property
+    def status(self) -> int:
+        """The exit status of `minivm run`: QEMU's `(value << 1) | 1` for debug-exit, 3 for a triple fault, else 0."""
+        match self.reason:
+            case "debug-exit":
+                return (self.code << 1 | 1) & 0xFF
+            case "shutdown":
+                return 3
+        return 0
+
+
+LIMIT, STOPPED, HALTED, POWERED_OFF = (Ended(reason) for reason in ("limit", "stopped", "halted", "powered-off"))
+
+
+class Machine:
+    """A PC with its parts; `minivm.pc` wires one up. Use it as a context manager, or call `close`.
+
+    `power_on` puts the machine into its state at the first instruction, and is called again at every reset.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        memory: Memory,
+        space: AddressSpace,
+        ports: Bus,
+        clock: Clock,
+        interrupts: InterruptController,
+        devices: Mapping[str, Any],
+        power_on: Callable[[], None],
+    ) -> None:
+        self.engine = engine
+        self.memory = memory
+        self.space = space
+        self.ports = ports
+        self.clock = clock
+        self.devices = dict(devices)
+        self.console: HostConsole | None = None
+        self.ended: Ended | None = None
+        self.slice_ticks = DEFAULT_SLICE
+        self.halted = False
+        self.halts = 0
+        self.resets = 0
+        self.idle_ns = 0
+        self.closers: list[Callable[[], None]] = []
+        self._interrupts = interrupts
+        self._power_on = power_on
+        self._request: Ended | None = None
+        self._mode_listener: Callable[[str, str], None] | None = None
+        self._mode = ""
+        self._reset_wanted = False
+        self._closed = False
+        power_on()
+
+    # -- what the user asks for ---------------------------------------------------------------------------------
+    @property
+    def cpu(self) -> Registers:
+        """The CPU's registers, read and written by name: `vm.cpu.rip`, `vm.cpu.ax`."""
+        return self.engine.cpu
+
+    @property
+    def now(self) -> int:
+        """Virtual nanoseconds since power-on."""
+        return self.engine.position
+
+    @property
+    def ticks(self) -> int:
+        """Ticks in which the CPU was not halted."""
+        return self.engine.position - self.idle_ns
+
+    @property
+    def exits(self) -> dict[str, int]:
+        """How often the guest needed the VMM, by kind."""
+        return self.engine.exits | {"halts": self.halts}
+
+    def run(self, *, ms: float | None = None, ticks: int | None = None) -> Ended:
+        """Run for `ms` virtual milliseconds or `ticks` ticks, or for ever without either; return why it ended."""
+        if ms is None and ticks is None:
+            return self.run_to(NEVER)
+        return self.run_to(self.now + (round(ms * NS_PER_MS) if ms is not None else ticks or 0))
+
+    def run_to(self, position: int) -> Ended:
+        """Run to the first safe point at or after `position` virtual nanoseconds since power-on."""
+        while True:
+            ended = self._one_go(position)
+            if ended is not None:
+                return ended
+
+    def step(self, count: int = 1) -> Ended:
+        """Execute `count` instructions one by one; an interrupt that is due is delivered on the way."""
+        for _ in range(count):
+            ended = self._one_step()
+            if ended is not None:
+                return ended
+        return LIMIT
+
+    def run_until(self, condition: "Callable[[Machine], bool]", *, timeout: float = 5.0) -> None:
+        """Step until `condition(vm)` holds; `timeout` counts virtual seconds.
+
+        Raises `ExpectationFailed` when time runs out or the machine ends before.
+        """
+        end = self.now + round(timeout * NS_PER_SECOND)
+        while not condition(self):
+            ended = self._one_step()
+            if ended is not None:
+                raise ExpectationFailed(f"the condition never held; the machine ended: {ended.reason}")
+            if self.now >= end:
+                raise ExpectationFailed(f"the condition did not hold within {timeout} virtual seconds")
+
+    def expect(self, text: str, timeout: float = 5.0) -> None:
+        """Run until `text` shows on screen or serial; `timeout` counts virtual seconds.
+
+        Raises `ExpectationFailed` with the screen, when it does not come.
+        """
+        console = self._needed_console()
+        end = self.now + round(timeout * NS_PER_SECOND)
+        while not console.shows(text):
+            ended = self.run_to(min(self.now + 10 * NS_PER_MS, end))
+            if console.shows(text):
+                return
+            if ended.final or self.now >= end:
+                why = f"the machine ended: {ended.reason}" if ended.final else f"{timeout:g} virtual seconds are over"
+                raise ExpectationFailed(f"{text!r} did not come; {why}\n{console.report()}")
+
+    def type(self, text: str) -> None:
+        """Press the keys for `text` (`"dir\\n"`, `"<F1>"`, `"<Ctrl-C>"`) one after the other, in virtual time."""
+        self._needed_console().type(text)
+
+    @property
+    def screen(self) -> TextScreen:
+        """What the monitor shows: `vm.screen.text()`."""
+        return self._needed_console().screen
+
+    @property
+    def serial(self) -> SerialText:
+        """What came out of the serial ports: `vm.serial.text()`."""
+        return self._needed_console().serial
+
+    # -- what may come from any thread or chip ------------------------------------------------------------------
+    def stop(self) -> None:
+        """Make the current or next run end at the next safe point; callable from any thread."""
+        self.engine.stop()
+
+    def reset(self) -> None:
+        """Press the reset button: at the next safe point every chip and the CPU start afresh, memory keeps."""
+        self._reset_wanted = True
+        self.engine.attention()
+
+    def power_off(self) -> None:
+        """Switch the machine off at the next safe point."""
+        self._ask_end(POWERED_OFF)
+
+    def debug_exit(self, code: int) -> None:
+        """End with `code`, as the guest asked at the debug-exit port."""
+        self._ask_end(Ended("debug-exit", code))
+
+    def close(self) -> None:
+        """Give everything back to the host: the engine, then RAM, then files."""
+        if not self._closed:
+            self._closed = True
+            self.engine.close()
+            self.memory.close()
+            while self.closers:
+                self.closers.pop()()
+
+    def __enter__(self) -> "Machine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def watch_mode(self, listener: Callable[[str, str], None]) -> None:
+        """Tell `listener` (old, new) of every change of the CPU's mode. Looks at every block start, so it is slow."""
+        self._mode_listener = listener
+        self._mode = self.cpu.mode
+        self.slice_ticks = 1
+
+    # -- what tells two machines apart --------------------------------------------------------------------------
+    def state_hash(self) -> str:
+        """Return a digest of RAM, registers, devices and time: equal for two machines in the same state."""
+        from hashlib import blake2b
+
+        digest = blake2b(self.memory.view, digest_size=16)
+        states = {name: device.state() for name, device in self.devices.items() if hasattr(device, "state")}
+        digest.update(repr((self.now, self.halted, self.cpu.as_dict(), sorted(states.items()))).encode())
+        return digest.hexdigest()
+
+    # -- the loop -----------------------------------------------------------------------------------------------
+    def _one_go(self, limit: int) -> Ended | None:
+        ended = self._between_goes()
+        if ended is not None:
+            return ended
+        engine = self.engine
+        if engine.position >= limit and not engine.in_block:
+            return LIMIT
+        if self.halted:
+            return self._sleep(limit)
+        ended_by = engine.run(min(self.clock.next_due, limit, engine.position + self.slice_ticks))
+        if self._mode_listener is not None:
+            self._look_at_mode()
+        return self._look_at(ended_by)
+
+    def _look_at_mode(self) -> None:
+        mode = self.cpu.mode
+        if mode != self._mode and self._mode_listener is not None:
+            old, self._mode = self._mode, mode
+            self._mode_listener(old, mode)
+
+    def _one_step(self) -> Ended | None:
+        ended = self._between_goes()
+        if ended is not None:
+            return ended
+        if self.halted:
+            return self._sleep(NEVER)
+        return self._look_at(self.engine.step())
+
+    def _between_goes(self) -> Ended | None:
+        """Do what is due at a safe point: an end, a reset, alarms, an interrupt."""
+        engine = self.engine
+        if self.ended is not None:
+            return self.ended
+        if not engine.in_block:
+            if self._request is not None:
+                self.ended = self._request
+                return self.ended
+            if self._reset_wanted:
+                self._do_reset()
+            self.clock.advance_to(engine.position)
+            if self._interrupts.pending and engine.interruptible:
+                self.halted = False
+                return self._look_at(engine.interrupt(self._interrupts.acknowledge()))
+            if engine.nmi_pending:
+                self.halted = False
+        return None
+
+    def _look_at(self, ended_by: object) -> Ended | None:
+        match ended_by:
+            case Halted():
+                self.halted = True
+                self.halts += 1
+            case Shutdown(autopsy=autopsy):
+                self.ended = Ended("shutdown", autopsy=autopsy)
+                return self.ended
+            case Stopped():
+                return STOPPED
+        return None
+
+    def _sleep(self, limit: int) -> Ended | None:
+        """Let a halted CPU's time pass up to the next alarm; without one that could wake it, end."""
+        due = self.clock.next_due
+        awake = self.cpu.head.eflags & IF and not self._interrupts.deaf
+        if due == NEVER or not awake:
+            return self._never_wakes()
+        target = min(due, limit)
+        self.idle_ns += max(0, target - self.engine.position)
+        self.engine.skip_to(target)
+        return LIMIT if target < due else None
+
+    def _never_wakes(self) -> Ended | None:
+        """Halt for good, unless an alarm still has something to say, such as a reset on its way."""
+        if self.clock.next_due != NEVER and self._last_words():
+            return None
+        self.ended = HALTED
+        return self.ended
+
+    def _last_words(self) -> bool:
+        """Let the alarms of the next millisecond ring: a controller may be about to reset or to raise a line."""
+        end = self.engine.position + NS_PER_MS
+        while self.clock.next_due <= end:
+            due = self.clock.next_due
+            self.idle_ns += max(0, due - self.engine.position)
+            self.engine.skip_to(due)
+            self.clock.advance_to(due)
+            if self._reset_wanted or self._request is not None:
+                return True
+        return False
+
+    def _do_reset(self) -> None:
+        self._reset_wanted = False
+        self.resets += 1
+        self.halted = False
+        self.engine.reset()
+        for device in self.devices.values():
+            device.reset()
+        self._power_on()
+
+    def _ask_end(self, ended: Ended) -> None:
+        if self._request is None:
+            self._request = ended
+        self.engine.attention()
+
+    def _needed_console(self) -> HostConsole:
+        if self.console is None:
+            raise ExpectationFailed("this machine has no console; build it by minivm.boot()")
+        return self.console

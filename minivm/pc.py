@@ -1,0 +1,222 @@
+"""The PC: every part, and every port, address and IRQ number, in one table.
+
+`build` turns a configuration into a machine. Nothing else in MiniVM knows where a chip is.
+"""
+
+from typing import Any
+
+from minivm import boot as boot_kinds
+from minivm.boot.entry import enter
+from minivm.config import DiskSpec, MachineConfig
+from minivm.console import Console, SerialLog
+from minivm.core.bus import Bus
+from minivm.core.clock import Clock
+from minivm.core.device import Line, Wire
+from minivm.core.memory import KIB, MIB, AddressSpace, Memory, Region
+from minivm.devices.cmos import Cmos
+from minivm.devices.debugcon import DebugConsole
+from minivm.devices.exit import DebugExit
+from minivm.devices.i8042 import I8042
+from minivm.devices.pic import PicPair
+from minivm.devices.pit import Pit
+from minivm.devices.post import PostCode
+from minivm.devices.power import PowerSwitch
+from minivm.devices.ps2_keyboard import Ps2Keyboard
+from minivm.devices.system_control import Port92, PortB
+from minivm.devices.uart import Uart
+from minivm.devices.vga import VgaText
+from minivm.engine.unicorn import UnicornEngine
+from minivm.errors import ConfigError
+from minivm.firmware.bios import FLOPPY, HARD_DISK, Bios
+from minivm.firmware.services import ROM_SEGMENT
+from minivm.machine import Machine
+from minivm.storage.disk import Disk, open_disk
+from minivm.trace import TracedBus, Tracer
+
+VGA_MEMORY, VGA_MEMORY_END = 0xA0000, 0xC0000
+ROM, ROM_END = 0xF0000, 0x100000
+PORTS, ADDRESSES = 1 << 16, 1 << 32
+
+
+def build(config: MachineConfig, *, image: bytes | None = None, native: bool | None = None) -> Machine:
+    """Wire up a PC for `config` and put it into the state of its first instruction.
+
+    `image` stands in for the bytes of `config.guest`, which then only names them. `native=False` runs the engine's
+    block hook in Python. Raises `ConfigError`, `ImageError` or `WiringError`.
+    """
+    if config.engine == "kvm":
+        raise ConfigError("engine: the KVM engine comes with a later version; use unicorn or auto")
+    plan = boot_kinds.prepare(config, data=image)
+    return _Pc(config, plan, native).machine
+
+
+class _Pc:
+    """The work bench on which one machine is put together."""
+
+    def __init__(self, config: MachineConfig, plan: boot_kinds.BootPlan, native: bool | None) -> None:
+        self._config, self._plan = config, plan
+        self._disks: list[Disk] = []
+        self._a20_enabled = False
+        try:
+            self._open_disks()
+            self._make_core(native)
+            self._make_chips()
+            self._map_ports()
+            self._make_machine()
+        except BaseException:
+            self._close_disks()
+            raise
+
+    # -- core ---------------------------------------------------------------------------------------------------
+    def _make_core(self, native: bool | None) -> None:
+        config = self._config
+        self.memory = Memory(config.memory)
+        self.clock = Clock()
+        self.mmio = Bus("memory", ADDRESSES)
+        plain = Bus("port", PORTS)
+        self.tracer = Tracer(config.trace)
+        self.ports = TracedBus(plain, self.tracer) if self.tracer.wants("io") else plain
+        self._plain_ports = plain
+        regions = [Region(0, VGA_MEMORY_END, writable=True), Region(ROM, ROM_END - ROM, writable=False)]
+        if config.memory > MIB:
+            regions.append(Region(MIB, config.memory - MIB, writable=True))
+        self.space = AddressSpace(self.memory, self.mmio, regions)
+        self.engine = UnicornEngine(self.space, self.ports, self.clock, native=native)
+        self.engine.trace = self.tracer.engine_hook()
+
+    # -- chips --------------------------------------------------------------------------------------------------
+    def _make_chips(self) -> None:
+        clock, config = self.clock, self._config
+        self.pic = PicPair(Wire(self.engine.set_intr))
+        irq = self.pic.line
+        self.a20: Line = Wire(self.engine.set_a20)
+        self.pit = Pit(clock, (irq(0), None, None))
+        self.cmos = Cmos(clock, irq(8), config.rtc, nvram=self._nvram())
+        self.log = SerialLog()
+        self.com1 = Uart(clock, irq(4), self.log.put_byte, lossless=True)
+        self.com2 = Uart(clock, irq(3), self.log.put_byte, lossless=True)
+        self.log.connect(self.com1.receive)
+        self.keyboard = Ps2Keyboard(clock, typing_gate=self._bios_buffer_has_room)
+        self.i8042 = I8042(clock, keyboard=self.keyboard, irq1=irq(1), irq12=irq(12), a20=self.a20, reset=self._reset)
+        self.vga = VgaText(clock, self.memory.view[VGA_MEMORY:VGA_MEMORY_END])
+        self.port_b = PortB(
+            gate2=self.pit.gate(2), timer2_output=lambda: self.pit.output(2), clock=clock, speaker=_silent
+        )
+        self.port_92 = Port92(a20=self.a20, reset=self._reset)
+        self.post_code = PostCode()
+        self.bios = Bios(
+            cpu=self.engine.cpu, space=self.space, ports=self.ports, clock=clock,
+            floppies=self._floppies(), disks=self._hard_disks(), boot_order=self._boot_order(),
+            trace=self.tracer.bios,
+        )  # fmt: skip
+
+    def _map_ports(self) -> None:
+        ports, out = self._plain_ports, self.log.put
+        table: tuple[tuple[int, int, Any, str], ...] = (
+            (0x20, 2, self.pic.master, "pic0"),
+            (0x40, 4, self.pit, "pit"),
+            (0x60, 1, self.i8042.data, "keyboard data"),
+            (0x61, 1, self.port_b, "system control B"),
+            (0x64, 1, self.i8042.command, "keyboard command"),
+            (0x70, 2, self.cmos, "cmos"),
+            (0x80, 1, self.post_code, "post code"),
+            (0x92, 1, self.port_92, "system control A"),
+            (0xA0, 2, self.pic.slave, "pic1"),
+            (0xB2, 1, self.bios.trap, "bios trap"),
+            (0xE9, 1, DebugConsole(out), "debug console"),
+            (0x2F8, 8, self.com2, "com2"),
+            (0x3B0, 0x30, self.vga, "vga"),
+            (0x3F8, 8, self.com1, "com1"),
+            (0x4D0, 2, self.pic.elcr, "elcr"),
+        )
+        for base, length, port, name in table:
+            ports.map(base, length, port, name=name)
+        ports.map(0xF4, 4, DebugExit(lambda code: self.machine.debug_exit(code)), width=4, name="debug exit")
+        for base in (0x604, 0xB004):
+            ports.map(base, 2, PowerSwitch(lambda: self.machine.power_off()), width=2, name="power switch")
+        for bus, base, port in self._config.devices:
+            target = ports if bus == "port" else self.mmio
+            target.map(base, getattr(port, "length", 1), port, width=getattr(port, "width", 4))
+
+    # -- the machine --------------------------------------------------------------------------------------------
+    def _make_machine(self) -> None:
+        devices = {
+            "pit": self.pit, "cmos": self.cmos, "uart0": self.com1, "uart1": self.com2, "keyboard": self.keyboard,
+            "i8042": self.i8042, "vga": self.vga, "port_b": self.port_b, "port_92": self.port_92,
+            "post_code": self.post_code, "pic": self.pic,
+        }  # fmt: skip
+        self.machine = Machine(
+            engine=self.engine, memory=self.memory, space=self.space, ports=self._plain_ports, clock=self.clock,
+            interrupts=self.pic, devices=devices, power_on=self._power_on,
+        )  # fmt: skip
+        self.machine.console = Console(self.vga, self.keyboard, self.log)
+        self.machine.closers.append(self._close_disks)
+        self.machine.closers.append(self.tracer.close)
+        self.tracer.attach(self.machine)
+
+    def _power_on(self) -> None:
+        """Bring the machine to its first instruction: the reset vector, or a kernel's entry after POST."""
+        self.engine.set_a20(True)
+        self.bios.load_rom()
+        entry = self._plan.entry
+        if entry is None:
+            self._plan.load(self.memory)
+            return
+        self.bios.post()
+        self._plan.load(self.memory)
+        enter(self.engine, entry)
+        self.engine.flush()
+
+    def _reset(self) -> None:
+        self.machine.reset()
+
+    def _bios_buffer_has_room(self) -> bool:
+        """Tell whether the BIOS's keyboard buffer takes another key; true when the guest has its own INT 09h."""
+        area = self.bios.data_area
+        head, tail = area.keyboard_head, area.keyboard_tail
+        if self.space.load(4 * 9 + 2, 2) != ROM_SEGMENT or not (0x1E <= head < 0x3E and 0x1E <= tail < 0x3E):
+            return True
+        return (tail - head) % 32 < 16
+
+    # -- drives -------------------------------------------------------------------------------------------------
+    def _open_disks(self) -> None:
+        config, drive = self._config, self._plan.drive
+        self._floppy_images: list[Disk | None] = []
+        self._disk_images: list[Disk] = []
+        if drive is not None:
+            self._disks.append(drive)
+            (self._floppy_images if drive.floppy_type is not None else self._disk_images).append(drive)
+        for spec in config.floppies:
+            self._floppy_images.append(self._open(spec, "floppy"))
+        for spec in config.disks:
+            self._disk_images.append(self._open(spec, "disk"))
+
+    def _open(self, spec: DiskSpec, medium: Any) -> Disk:
+        disk = open_disk(spec.path, read_only=spec.read_only, snapshot=spec.snapshot, medium=medium)
+        self._disks.append(disk)
+        return disk
+
+    def _floppies(self) -> list[Disk | None]:
+        return self._floppy_images
+
+    def _hard_disks(self) -> list[Disk]:
+        return self._disk_images
+
+    def _boot_order(self) -> tuple[int, ...]:
+        first = self._plan.boot_drive if self._plan.drive is not None else FLOPPY
+        return (HARD_DISK, FLOPPY) if first == HARD_DISK else (FLOPPY, HARD_DISK)
+
+    def _nvram(self) -> dict[int, int]:
+        """What the CMOS battery has kept: the sizes of memory (the BIOS's POST fills in the rest)."""
+        extended = min((self._config.memory - MIB) // KIB, 0xFFFF)
+        above = max(0, self._config.memory - 16 * MIB) // (64 * KIB)
+        sizes = {0x15: 640, 0x17: extended, 0x30: extended, 0x34: above}
+        return {at + half: word >> 8 * half & 0xFF for at, word in sizes.items() for half in (0, 1)}
+
+    def _close_disks(self) -> None:
+        while self._disks:
+            self._disks.pop().close()
+
+
+def _silent(on: bool) -> None:
+    """Drive a speaker that nobody hears."""
