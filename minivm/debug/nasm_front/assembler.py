@@ -84,6 +84,9 @@ class Pass:
         self.default_relative = False
         self.old_cpu = False
         self.complaints: list[AssemblyError] = []
+        self.used: set[str] = set()
+        self.orphans: dict[str, Where] = {}
+        self.indented = False
         self.entries: list[Entry] = []
         self.preprocessor = Preprocessor(files, self.known_value, {})
         self.here: Value | None = None
@@ -92,6 +95,7 @@ class Pass:
         """Go through all statements."""
         for statement in self.preprocessor.run(lines):
             self.where = statement.where
+            self.indented = statement.text[:1].isspace()
             section, start = self.section, self.section.size
             address = section.address
             try:
@@ -117,6 +121,9 @@ class Pass:
 
     def result(self, layout: Layout) -> Result:
         """Return the finished assembly, or raise the first complaint."""
+        for name, where in self.orphans.items():
+            if name not in self.used:
+                raise where.error(f"unknown instruction '{shown(name)}' (a label would end in a colon)")
         if self.complaints:
             raise self.complaints[0]
         symbols = {shown(name): value.number for name, value in self.symbols.items() if not name.startswith("..@")}
@@ -134,6 +141,7 @@ class Pass:
         if name.lower() in REGISTERS:
             raise AssemblyError(f"register {name} cannot stand here")
         full = self.full_name(name)
+        self.used.add(full)
         if full in self.symbols:
             return self.symbols[full]
         if self.critical:
@@ -210,7 +218,9 @@ class Pass:
         from minivm.debug.nasm_front import directives
 
         if tokens[0].kind != "name":
-            raise AssemblyError(f"an instruction is expected where '{shown(tokens[0].text)}' stands")
+            if not tokens[0].text.isascii():
+                raise AssemblyError("a character outside ASCII stands outside quotes")
+            raise AssemblyError(f"an instruction is expected where '{tokens[0].text}' stands")
         word = tokens[0].text.lower()
         if word in directives.DIRECTIVES:
             directives.DIRECTIVES[word](self, tokens[1:])
@@ -232,8 +242,11 @@ class Pass:
         if rest and rest[0].text.lower() == "equ":
             self.define(first.text, self.value(rest[1:]), constant=True)
             return []
-        if not rest and second != ":" and self.preprocessor.is_macro(first.text):
-            raise AssemblyError(f"macro '{first.text}' does not take this, or calls itself")
+        if not rest and second != ":":
+            self.preprocessor.refuse_macro(first.text)
+            if self.indented:
+                # NASM makes a label of it and only warns; nobody indents a label that nothing uses.
+                self.orphans[self.full_name(first.text)] = self.where
         self.define(first.text, self.section.value(self.section.address))
         return rest
 
@@ -245,8 +258,7 @@ class Pass:
             return False
         if second in fallback.known():
             return True
-        if self.preprocessor.is_macro(first):
-            raise AssemblyError(f"macro '{shown(first)}' does not take these arguments, or calls itself")
+        self.preprocessor.refuse_macro(first)
         raise AssemblyError(f"unknown instruction '{shown(first)}'")
 
     def _is_word(self, word: str, *, cheap: bool = False) -> bool:

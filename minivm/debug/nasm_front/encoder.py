@@ -76,8 +76,8 @@ def parse_prefixes(names: list[str]) -> Prefixes:
             found = _once(found, "address_size", PREFIXES[name], name)
         else:
             found = replace(found, codes=(*found.codes, PREFIXES[name]))
-    if len({code for code in found.codes if code in (0xF2, 0xF3)}) + (len(found.codes) != len(set(found.codes))) > 1:
-        raise AssemblyError("two repeat prefixes before one instruction")
+    if len(found.codes) != len(set(found.codes)) or {0xF2, 0xF3} <= set(found.codes):
+        raise AssemblyError("two prefixes of one kind before one instruction")
     return found
 
 
@@ -89,8 +89,8 @@ def _once(prefixes: Prefixes, field: str, value: int | str, name: str) -> Prefix
 
 def encode(name: str, operands: tuple[Operand, ...], prefixes: Prefixes, context: Context) -> bytes:
     """Return the bytes of an instruction of the table; raises `NoFormError` when no form takes these operands."""
-    if name == "mov" and len(operands) == 2:
-        operands = _shorter_move(operands, context)
+    if name == "mov" and len(operands) == 2 and context.bits == 64:
+        operands = _shorter_move(operands)
     elif name == "imul" and len(operands) == 2 and isinstance(operands[1], Immediate):
         operands = (operands[0], operands[0], operands[1])
     elif name == "lea" and len(operands) == 2 and isinstance(operands[1], Immediate):
@@ -101,7 +101,7 @@ def encode(name: str, operands: tuple[Operand, ...], prefixes: Prefixes, context
     return finish(parts, prefixes, context)
 
 
-def _shorter_move(operands: tuple[Operand, ...], context: Context) -> tuple[Operand, ...]:
+def _shorter_move(operands: tuple[Operand, ...]) -> tuple[Operand, ...]:
     """Turn `mov rax, small` into `mov eax, small`, which clears the upper half just the same."""
     target, source = operands
     if isinstance(target, Register) and target.kind == "gp" and target.size == 64 and isinstance(source, Immediate):
@@ -118,7 +118,7 @@ def choose(name: str, operands: tuple[Operand, ...], bits: int) -> tuple[Form, i
     """Return the first form that takes the operands, and the operand size in bits (0: has none)."""
     ambiguous = wrong_mode = False
     for form in forms()[name]:
-        if len(form.operands) != len(operands):
+        if len(form.operands) != len(operands) or ("mo" in form.encoding and bits == 64 and not _is_far(operands)):
             continue
         size = _match(form, operands)
         if size == AMBIGUOUS:
@@ -133,6 +133,11 @@ def choose(name: str, operands: tuple[Operand, ...], bits: int) -> tuple[Form, i
     if wrong_mode:
         raise NoFormError(f"'{name}' does not exist like this in {bits}-bit code")
     raise NoFormError(f"'{name}' does not take these operands")
+
+
+def _is_far(operands: tuple[Operand, ...]) -> bool:
+    """Return whether an address is written with all its 64 bits, as `[qword x]`."""
+    return any(isinstance(operand, Memory) and operand.displacement_size == 64 for operand in operands)
 
 
 def _match(form: Form, operands: tuple[Operand, ...]) -> int | None:
@@ -379,6 +384,8 @@ def address_size(memory: Memory, bits: int) -> int:
     return size
 
 
+_FLAT = ("fs", "gs")
+"""Segments with a base of their own in long mode: an address in them is never relative by default."""
 _PAIRS16 = {("bx", "si"): 0, ("bx", "di"): 1, ("bp", "si"): 2, ("bp", "di"): 3}
 _SINGLES16 = {"si": 4, "di": 5, "bp": 6, "bx": 7}
 
@@ -411,7 +418,7 @@ def _displacement_mode(parts: Parts, memory: Memory, bits: int, may_be_none: boo
 
 def _memory_plain(parts: Parts, memory: Memory, context: Context) -> tuple[int, int]:
     if context.bits == 64:
-        if memory.relative or (context.default_relative and not memory.displacement_size):
+        if memory.relative or (memory.relative is None and context.default_relative and memory.segment not in _FLAT):
             parts.relative_to_end = memory.displacement.number
             parts.displacement = bytes(4)
             return 0, 5
@@ -501,7 +508,7 @@ def _address_prefix(parts: Parts, prefixes: Prefixes, bits: int) -> bool:
     written, size = prefixes.address_size, parts.address_size
     if written and size and written != size:
         raise AssemblyError(f"prefix a{written} contradicts an address of {size} bits")
-    if written == 16 and bits == 64 or written == 64 and bits != 64:
+    if (written == 16 and bits == 64) or (written == 64 and bits != 64):
         raise AssemblyError(f"prefix a{written} does not exist in {bits}-bit code")
     size = size or written
     return bool(size) and size != bits

@@ -147,6 +147,8 @@ class Parser:
             return self._bracket()
         if token.text in _UNARY:
             return _apply_unary(token.text, self._unary())
+        if not token.text.isascii():
+            raise AssemblyError("a character outside ASCII stands outside quotes")
         raise AssemblyError(f"an expression is expected where '{token.text}' stands")
 
     def _bracket(self) -> Value:

@@ -31,7 +31,7 @@ def known() -> frozenset[str]:
 
     reader = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_32)
     names = (reader.insn_name(number) for number in range(1, capstone.x86.X86_INS_ENDING))
-    return frozenset({name for name in names if name} | set(_ALIASES))
+    return frozenset({name for name in names if name} | set(_ALIASES) | {"faddp", "fcomip", "fucomip"})
 
 
 def encode_checked(name: str, operands: tuple[Operand, ...], prefixes: Prefixes, bits: int, here: int) -> bytes:

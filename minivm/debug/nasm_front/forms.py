@@ -133,7 +133,9 @@ str | rv | 0F 00 /1
 smsw | m16 | 0F 01 /4
 smsw | rv | 0F 01 /4
 mov | m16,sr | 8C /r
-mov | rv,sr | 8C /r
+mov | r16,sr | o16 8C /r
+mov | r32,sr | o32 8C /r
+mov | r64,sr | x64 d64 8C /r
 mov | sr,rmw | 8E /r
 mov | a8,mo8 | A0 mo
 mov | av,mov | A1 mo

@@ -65,7 +65,8 @@ class Memory:
     size: int = 0
     segment: str = ""
     displacement_size: int = 0
-    relative: bool = False
+    relative: bool | None = None
+    """True for `rel`, False for `abs`, None where the source says neither."""
     distance: str = ""
 
 
@@ -127,7 +128,8 @@ def _memory(tokens: list[Token], lookup: Lookup, size: int, distance: str) -> Me
     if tokens[-1].text != "]":
         raise AssemblyError("a closing ']' is missing" if not _has(tokens, "]") else "nothing may follow a ']'")
     inner = tokens[1:-1]
-    displacement_size, relative, segment, nosplit = 0, False, "", False
+    displacement_size, segment, nosplit = 0, "", False
+    relative: bool | None = None
     while inner:
         word = inner[0].text.lower()
         if word in SIZES:

@@ -13,7 +13,7 @@ from minivm.debug.nasm_front.macros import Call, Define, Defines, Macro, bind, p
 from minivm.debug.nasm_front.tokens import STRING, Token, split, string_bytes, strip, tokenize, untokenize
 from minivm.errors import AssemblyError
 
-MOST_LINES = 200_000
+MOST_LINES = 100_000
 """Lines that one pass may produce, repetitions and macros counted."""
 DEEPEST = 60
 _DIRECTIVE = re.compile(r"\s*%\s*([A-Za-z]\w*)[ \t]*", re.ASCII)
@@ -198,8 +198,16 @@ class Preprocessor:
         return self.macros.get(name) or self.macros.get("\0" + name.lower(), [])
 
     def is_macro(self, name: str) -> bool:
-        """Return whether `name` is a multi-line macro, so that an error can speak of it."""
+        """Return whether `name` is a multi-line macro."""
         return bool(self._named(name))
+
+    def refuse_macro(self, name: str) -> None:
+        """Raise an error that says why the macro `name` was not expanded; do nothing when it is no macro."""
+        if not self.is_macro(name):
+            return
+        if self._candidates(name):
+            raise AssemblyError(f"macro '{name}' does not take this number of arguments")
+        raise AssemblyError(f"macro '{name}' calls itself")
 
     # Directives --------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """Tokens of NASM source: strings, numbers, names and operators (NASM manual, section 3.4)."""
 
+import math
 import re
 import struct
 from functools import lru_cache
@@ -122,6 +123,9 @@ def float_bytes(text: str, size: int) -> bytes:
     if size not in formats:
         raise AssemblyError(f"a floating-point constant does not fit {size} byte(s); use dw, dd or dq")
     try:
-        return struct.pack(formats[size], float(text.replace("_", "")))
+        value = float(text.replace("_", ""))
+        if math.isinf(value):
+            raise OverflowError
+        return struct.pack(formats[size], value)
     except OverflowError:
         raise AssemblyError(f"{text} is too large for {size} bytes") from None
