@@ -71,15 +71,26 @@ class Screen:
         right, bottom = min(right, self.bda.columns - 1), min(bottom, self.rows - 1)
         if left > right or top > bottom:
             return
-        height = bottom - top + 1
-        if lines == 0 or abs(lines) > height:
-            lines = height
-        blank = bytes([0x20, attribute]) * (right - left + 1)
-        old = [self._line(page, left, row, len(blank)) for row in range(top, bottom + 1)]
+        if lines == 0 or abs(lines) > bottom - top + 1:
+            lines = bottom - top + 1
+        width = 2 * (right - left + 1)
+        blank = bytes([0x20, attribute]) * (width // 2)
+        if width == 2 * self.bda.columns:  # whole rows lie in one piece
+            self._move(self.address(page, 0, top), width * (bottom - top + 1), lines * width, blank * abs(lines))
+            return
+        old = [self._line(page, left, row, width) for row in range(top, bottom + 1)]
         gap = [blank] * abs(lines)
         new = old[lines:] + gap if lines > 0 else gap + old[:lines]
         for row, line in enumerate(new, start=top):
             self.board.space.store_bytes(self.address(page, left, row), line)
+
+    def _move(self, address: int, length: int, distance: int, gap: bytes) -> None:
+        """Move bytes to lower addresses by `distance` (to higher ones when negative) and fill the gap."""
+        space = self.board.space
+        if distance > 0:
+            space.store_bytes(address, space.load_bytes(address + distance, length - distance) + gap)
+        else:
+            space.store_bytes(address, gap + space.load_bytes(address, length + distance))
 
     def teletype(self, page: int, character: int, attribute: int | None) -> None:
         """Write a character at the cursor and move on; BEL, BS, LF and CR do what they say, the last line scrolls."""
