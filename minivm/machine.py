@@ -47,7 +47,9 @@ class SerialText(Protocol):
 class HostConsole(Protocol):
     """The host's end of keyboard, screen and serial ports; `minivm.console.Console` is the real one."""
 
-    serial: SerialText
+    @property
+    def serial(self) -> SerialText:
+        """What came out of the serial ports."""
 
     @property
     def screen(self) -> TextScreen:

@@ -5,8 +5,8 @@
 
 from typing import Any
 
-from minivm import boot as boot_kinds
-from minivm.boot.entry import enter
+from minivm import loaders
+from minivm.loaders.entry import enter
 from minivm.config import DiskSpec, MachineConfig
 from minivm.console import Console, SerialLog
 from minivm.core.bus import Bus
@@ -46,14 +46,14 @@ def build(config: MachineConfig, *, image: bytes | None = None, native: bool | N
     """
     if config.engine == "kvm":
         raise ConfigError("engine: the KVM engine comes with a later version; use unicorn or auto")
-    plan = boot_kinds.prepare(config, data=image)
+    plan = loaders.prepare(config, data=image)
     return _Pc(config, plan, native).machine
 
 
 class _Pc:
     """The work bench on which one machine is put together."""
 
-    def __init__(self, config: MachineConfig, plan: boot_kinds.BootPlan, native: bool | None) -> None:
+    def __init__(self, config: MachineConfig, plan: loaders.BootPlan, native: bool | None) -> None:
         self._config, self._plan = config, plan
         self._disks: list[Disk] = []
         self._a20_enabled = False
@@ -131,9 +131,9 @@ class _Pc:
         )
         for base, length, port, name in table:
             ports.map(base, length, port, name=name)
-        ports.map(0xF4, 4, DebugExit(lambda code: self.machine.debug_exit(code)), width=4, name="debug exit")
+        ports.map(0xF4, 4, DebugExit(self._debug_exit), width=4, name="debug exit")
         for base in (0x604, 0xB004):
-            ports.map(base, 2, PowerSwitch(lambda: self.machine.power_off()), width=2, name="power switch")
+            ports.map(base, 2, PowerSwitch(self._power_off), width=2, name="power switch")
         for bus, base, port in self._config.devices:
             target = ports if bus == "port" else self.mmio
             target.map(base, getattr(port, "length", 1), port, width=getattr(port, "width", 4))
@@ -167,8 +167,15 @@ class _Pc:
         enter(self.engine, entry)
         self.engine.flush()
 
+    # What the chips ask of a machine that does not exist yet when they are made
     def _reset(self) -> None:
         self.machine.reset()
+
+    def _power_off(self) -> None:
+        self.machine.power_off()
+
+    def _debug_exit(self, code: int) -> None:
+        self.machine.debug_exit(code)
 
     def _bios_buffer_has_room(self) -> bool:
         """Tell whether the BIOS's keyboard buffer takes another key; true when the guest has its own INT 09h."""

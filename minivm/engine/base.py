@@ -89,7 +89,9 @@ class Engine(Protocol):
     def interruptible(self) -> bool:
         """True where a hardware interrupt may be taken now: a block's start, IF set, no shadow."""
 
-    exits: dict[str, int]
+    @property
+    def exits(self) -> dict[str, int]:
+        """How often the guest left native code, by kind."""
 
     def run(self, until: int) -> Exit:
         """Run to the first block start at or after position `until`; while INTR is high, to where it can be taken."""

@@ -17,7 +17,8 @@ ARITHMETIC = CF | PF | AF | ZF | SF | OF
 # QEMU's hflags: what a translated block depends on (target/i386/cpu.h)
 HF_CPL, HF_INHIBIT_IRQ, HF_CS32, HF_SS32, HF_ADDSEG, HF_PE, HF_TF = 0x3, 0x8, 0x10, 0x20, 0x40, 0x80, 0x100
 HF_IOPL, HF_LMA, HF_CS64, HF_VM = 0x3000, 0x4000, 0x8000, 0x2_0000
-_HF_FROM_EFLAGS = TF | IOPL_MASK | VM  # the same bits in both words
+# The engine ORs these in from EFLAGS itself; a copy left in hflags would outlive the guest's next POPF or IRET.
+_HF_FROM_EFLAGS = TF | IOPL_MASK | VM
 
 CC_OP_EFLAGS = 1  # "all flags are in cc_src"
 
@@ -95,7 +96,7 @@ class Registers:
         if head.cc_op != CC_OP_EFLAGS and self._arithmetic_flags is not None:
             return int(self._arithmetic_flags())
         direction = DF if head.df < 0 else 0
-        return int(head.eflags & ~(ARITHMETIC | DF)) | (head.cc_src & ARITHMETIC) | direction | 0x2
+        return int((head.eflags & ~(ARITHMETIC | DF)) | (head.cc_src & ARITHMETIC) | direction | 0x2)
 
     @rflags.setter
     def rflags(self, value: int) -> None:
@@ -105,7 +106,7 @@ class Registers:
         head.cc_dst = 0
         head.df = -1 if value & DF else 1
         head.eflags = (value & ~(ARITHMETIC | DF)) | 0x2
-        head.hflags = (head.hflags & ~_HF_FROM_EFLAGS) | (value & _HF_FROM_EFLAGS)
+        head.hflags &= ~_HF_FROM_EFLAGS
 
     # -- mode -------------------------------------------------------------------------------------------------
     @property
@@ -119,7 +120,7 @@ class Registers:
         hflags = self.head.hflags
         if not hflags & HF_PE:
             return "real"
-        if hflags & HF_VM:
+        if self.head.eflags & VM:
             return "vm86"
         if hflags & HF_CS64:
             return "64"

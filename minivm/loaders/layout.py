@@ -4,7 +4,7 @@ Own tables lie as high as possible below 9F000h (above that an extended BIOS dat
 guest when low memory has no room.
 """
 
-from minivm.boot.plan import CONVENTIONAL_END, HIGH_START, BootPlan, Entry
+from minivm.loaders.plan import CONVENTIONAL_END, HIGH_START, BootPlan, Entry
 from minivm.core.memory import PAGE
 from minivm.errors import ImageError
 

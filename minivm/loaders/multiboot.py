@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from minivm.boot import elf
-from minivm.boot.image import Image
-from minivm.boot.layout import Layout
-from minivm.boot.plan import HIGH_START, RAM, BootPlan, MemoryMap
+from minivm.loaders import elf
+from minivm.loaders.image import Image
+from minivm.loaders.layout import Layout
+from minivm.loaders.plan import HIGH_START, RAM, BootPlan, MemoryMap
 from minivm.config import MachineConfig
 from minivm.errors import ImageError
 

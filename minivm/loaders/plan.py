@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from minivm.boot.image import Image
+from minivm.loaders.image import Image
 from minivm.config import MachineConfig
 from minivm.errors import ImageError
 
@@ -108,7 +108,7 @@ def prepare(config: MachineConfig, *, data: bytes | None = None, memory_map: Mem
         raise ImageError(f"{image.name}: is empty")
     kind = config.boot
     if kind is None:
-        from minivm.boot.detect import detect
+        from minivm.loaders.detect import detect
 
         kind = detect(image.head, image.size, image.name)
     return _load(kind, image, config, memory_map or pc_memory_map(config.memory))
@@ -127,19 +127,19 @@ def _load(kind: str, image: Image, config: MachineConfig, memory_map: MemoryMap)
     """Call the loader of `kind`; each is imported only when it is needed."""
     match kind:
         case "sector" | "floppy" | "disk":
-            from minivm.boot import sector
+            from minivm.loaders import sector
 
             return sector.LOADERS[kind](image, config)
         case "flat":
-            from minivm.boot import flat
+            from minivm.loaders import flat
 
             return flat.load(image, config)
         case "elf":
-            from minivm.boot import elf
+            from minivm.loaders import elf
 
             return elf.load(image, config)
         case "multiboot":
-            from minivm.boot import multiboot
+            from minivm.loaders import multiboot
 
             return multiboot.load(image, config, memory_map)
     raise ImageError(f"{image.name}: {_LATER[kind]}")

@@ -6,8 +6,8 @@ they are set together, so that they agree.
 
 from typing import Protocol
 
-from minivm.boot.layout import CODE_SELECTOR, DATA_SELECTOR
-from minivm.boot.plan import Entry
+from minivm.loaders.layout import CODE_SELECTOR, DATA_SELECTOR
+from minivm.loaders.plan import Entry
 from minivm.engine.cpustate import (
     CR0_ET,
     CR0_PE,

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from minivm.boot.detect import SIGNATURE, SIGNATURE_OFFSET, has_signature
-from minivm.boot.image import Image
-from minivm.boot.plan import BootPlan
+from minivm.loaders.detect import SIGNATURE, SIGNATURE_OFFSET, has_signature
+from minivm.loaders.image import Image
+from minivm.loaders.plan import BootPlan
 from minivm.config import MachineConfig
 from minivm.errors import ImageError
 from minivm.storage.disk import Disk, Medium, open_disk

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minivm.boot import BootPlan, prepare
-from minivm.boot.plan import pc_memory_map
+from minivm.loaders import BootPlan, prepare
+from minivm.loaders.plan import pc_memory_map
 from minivm.config import MachineConfig
 from minivm.core.memory import Memory
 from minivm.errors import ImageError, MiniVMError

@@ -4,8 +4,8 @@ import ctypes
 
 import pytest
 
-from minivm.boot import Entry, prepare
-from minivm.boot.entry import enter
+from minivm.loaders import Entry, prepare
+from minivm.loaders.entry import enter
 from minivm.config import MachineConfig
 from minivm.core.memory import Memory
 from minivm.engine.cpustate import HF_INHIBIT_IRQ, CpuHead, Registers

@@ -1,8 +1,8 @@
 """Flat binaries: bytes without a header, put at an address that the user says, and begun at their first byte."""
 
-from minivm.boot.image import Image
-from minivm.boot.layout import LOW_BOTTOM, Layout
-from minivm.boot.plan import CONVENTIONAL_END, BootPlan, Entry
+from minivm.loaders.image import Image
+from minivm.loaders.layout import LOW_BOTTOM, Layout
+from minivm.loaders.plan import CONVENTIONAL_END, BootPlan, Entry
 from minivm.config import MachineConfig
 from minivm.core.memory import PAGE
 from minivm.errors import ImageError

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minivm.boot import prepare
+from minivm.loaders import prepare
 from minivm.config import MachineConfig
 from minivm.errors import ImageError, MiniVMError
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from minivm.boot import prepare
+from minivm.loaders import prepare
 from minivm.config import MachineConfig
 from minivm.errors import ImageError
 

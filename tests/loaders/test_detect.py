@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minivm.boot.detect import detect
+from minivm.loaders.detect import detect
 from minivm.errors import ImageError, MiniVMError
 
 PARTITION = bytes([0x80, 1, 1, 0, 6, 3, 17, 100]) + struct.pack("<II", 17, 1000)

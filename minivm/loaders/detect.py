@@ -60,7 +60,7 @@ def has_signature(head: bytes) -> bool:
 
 
 def _kind_of_elf(head: bytes, name: str) -> str:
-    from minivm.boot.multiboot import MULTIBOOT_2_MAGIC, find_header, magic_without_checksum
+    from minivm.loaders.multiboot import MULTIBOOT_2_MAGIC, find_header, magic_without_checksum
 
     if find_header(head) is not None:
         return "multiboot"
@@ -96,7 +96,7 @@ def _reads_by_lba(head: bytes) -> bool:
 
 
 def _has_multiboot_addresses(head: bytes) -> bool:
-    from minivm.boot.multiboot import find_header
+    from minivm.loaders.multiboot import find_header
 
     header = find_header(head)
     return header is not None and header.addresses is not None

@@ -7,9 +7,9 @@ here with their bounds checked, not by a library: it would take half as long to 
 import struct
 from dataclasses import dataclass
 
-from minivm.boot.image import Image
-from minivm.boot.layout import Layout
-from minivm.boot.plan import BootPlan
+from minivm.loaders.image import Image
+from minivm.loaders.layout import Layout
+from minivm.loaders.plan import BootPlan
 from minivm.config import MachineConfig
 from minivm.errors import ImageError
 
