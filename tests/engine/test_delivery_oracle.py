@@ -437,3 +437,32 @@ def test_a_task_gate_to_anything_but_an_available_tss_faults_as_in_qemu(world, o
     world.gate(0x20, 5, world[target], 0)
     assert not compare(world, oracle, "hardware")
     assert world.cpu.head.tr.selector == world["TASK_32"]
+
+
+# -- two facts about flags that delivery and Registers build on -----------------------------------------------------
+
+
+def run_nops(eflags, cc_src=0, hflags=0):
+    """Run `setc al; nop` with these flags in the engine's fields; return AL and the vectors that were raised."""
+    uc = unicorn.Uc(unicorn.UC_ARCH_X86, unicorn.UC_MODE_64)
+    uc.mem_map(0, 0x10000)
+    uc.mem_write(0x1000, b"\x0f\x92\xc0\x90")
+    raised = []
+    uc.hook_add(unicorn.UC_HOOK_INTR, lambda engine, vector, _: (raised.append(vector), engine.emu_stop()))
+    context = uc.context_save()
+    head = CpuHead.from_address(ctypes.cast(context.context, ctypes.c_void_p).value + 40)
+    head.eflags, head.cc_op, head.cc_src = eflags, 1, cc_src
+    head.hflags |= hflags
+    uc.context_restore(context)
+    uc.emu_start(0x1000, 0x1004)
+    return uc.reg_read(unicorn.x86_const.UC_X86_REG_AL), raised
+
+
+def test_a_run_begins_with_the_arithmetic_flags_in_eflags_and_forgets_cc_src():
+    assert run_nops(0x3)[0] == 1
+    assert run_nops(0x2, cc_src=1)[0] == 0
+
+
+def test_tf_left_in_hflags_traps_although_eflags_has_none():
+    assert run_nops(0x2)[1] == []
+    assert run_nops(0x2, hflags=TF)[1] == [1]
