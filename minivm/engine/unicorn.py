@@ -41,6 +41,7 @@ from minivm.engine.cpustate import (
 )
 from minivm.engine.delivery import Collapse, Event, Fault, raise_event
 from minivm.engine.fastcalls import syscall, sysenter
+from minivm.engine.fill import FillTable
 from minivm.engine.paging import read_bytes
 from minivm.engine.segments import fill_cache, update_hflags
 from minivm.engine.thunk import BlockCell, Thunk
@@ -57,6 +58,8 @@ SPIN_TICKS = 20
 _BUFFER_BYTES = 32 << 20
 _HIGHEST_MMIO = 1 << 40  # as many physical address bits as the emulated processor has
 _DISCARD_BASE = _HIGHEST_MMIO  # a page beyond them, where a write to ROM goes for one instruction
+_MANY_FILLS = 200  # a TLB of 256 pages that missed so often is too small
+_DATA = library.PROT_READ | library.PROT_WRITE
 _HF2_NMI_MASK = 1 << 2  # QEMU's hflags2: an NMI is being served until the next IRET
 _NMI, _INVALID_OPCODE, _GENERAL_PROTECTION, _PAGE_FAULT = 2, 6, 13, 14
 _BREAKPOINT_TRAP = 0x10002  # QEMU's EXCP_DEBUG, which opcode F1h raises
@@ -97,7 +100,9 @@ class UnicornEngine:
         self._old_exception = ctypes.c_int32.from_address(head_at + self._places.old_exception)
         self._cell = BlockCell(head=head_at, limit=FOREVER)
         self.thunk = Thunk(self._library, self._cell, native=native)
-        self._executed: set[int] = set()
+        fill = library.FILL_CALLBACK(self._on_fill)
+        self._fills = FillTable(fill, head_at, native=self.thunk.native)
+        self._flush_wanted = False
         self._shadow_tlb = True
         self._stepping = False
         self._mid_block = False
@@ -267,6 +272,7 @@ class UnicornEngine:
         """Open or close address line 20."""
         self._head.a20_mask = -1 if enabled else ~(1 << 20)
         self.space.a20_mask = ~0 if enabled else ~(1 << 20)
+        self._fills.cell.closed = not enabled
         self._uc.flush_tlb()
 
     # -- the run gear -------------------------------------------------------------------------------------------
@@ -278,13 +284,20 @@ class UnicornEngine:
         cell.limit = until
         if self._stop_requested:
             cell.limit = 0
+        if self._fills.cell.fills > _MANY_FILLS:
+            self._flush_shadow()
         while self._shutdown is None:
             status = self._library.dll.uc_emu_start(self._uc.handle, self._head.eip, 0, 0, 0)
             self._raise_failure()
             if self._shutdown is not None:
                 break
-            if cell.stopped:
+            if cell.stopped and not self._flush_wanted:
                 return self._why_stopped()
+            if self._flush_wanted:
+                self._flush_shadow()
+                cell.stopped = 0
+                self._restore_limit(until)
+                continue
             if status == library.ERR_OK and not self._retry:
                 return "halted"
             ended = self._go_on_after(status)
@@ -296,6 +309,12 @@ class UnicornEngine:
     def _restore_limit(self, until: int) -> None:
         """Aim for `until` again after single steps, unless a stop was asked for meanwhile."""
         self._cell.limit = 0 if self._stop_requested or self._nmi_pending else until
+
+    def _flush_shadow(self) -> None:
+        """Flush the TLB, which also lets it grow: Unicorn sizes it only then, and it begins with 256 pages."""
+        self._flush_wanted = False
+        self._fills.cell.fills = 0
+        self._uc.flush_tlb()
 
     def _why_stopped(self) -> str:
         if self._stop_requested:
@@ -460,8 +479,7 @@ class UnicornEngine:
             self.port_reads += 1
             self._clock.advance_to(self._charge(IO_TICKS))
             value = self._ports.read(port, size)
-            if self._clock.next_due < self._cell.limit:
-                self._cell.limit = self._clock.next_due
+            self._cell.limit = min(self._cell.limit, self._clock.next_due)
             return value
         except BaseException as error:
             self._fail(error)
@@ -472,8 +490,7 @@ class UnicornEngine:
             self.port_writes += 1
             self._clock.advance_to(self._charge(IO_TICKS))
             self._ports.write(port, size, value & ((1 << (8 * size)) - 1))
-            if self._clock.next_due < self._cell.limit:
-                self._cell.limit = self._clock.next_due
+            self._cell.limit = min(self._cell.limit, self._clock.next_due)
         except BaseException as error:
             self._fail(error)
 
@@ -493,8 +510,7 @@ class UnicornEngine:
                 clock.advance_to(cell.start)
                 if base + offset + size <= bus.size:
                     bus.write(base + offset, size, value & ((1 << 8 * size) - 1))
-                if clock.next_due < cell.limit:
-                    cell.limit = clock.next_due
+                cell.limit = min(cell.limit, clock.next_due)
             except BaseException as error:
                 self._fail(error)
 
@@ -610,7 +626,8 @@ class UnicornEngine:
         """Answer a TLB miss while the guest has paging off.
 
         A page that was ever fetched from gets read, write and execute: its stores are slow and notice rewritten code.
-        Any other page gets read and write, which is fast, and moves to the first kind at its first fetch.
+        Any other page gets read and write, which is fast, and moves to the first kind at its first fetch. The TLB is
+        flushed then, since the other privilege level may still hold the fast kind. fill.py repeats the answers.
         """
         if self._head.cr[0] & CR0_PG:
             self._uc.set_tlb_mode(library.TLB_CPU)
@@ -623,11 +640,14 @@ class UnicornEngine:
             if access == library.MEM_WRITE:
                 return self._fill_for_rom_write(page, region, answer[0])
             permissions = library.PROT_READ | library.PROT_EXEC
-        elif access == library.MEM_FETCH or page in self._executed or self.space.a20_mask != ~0 or region is None:
-            self._executed.add(page)
+        elif access == library.MEM_FETCH or self.space.a20_mask != ~0 or region is None:
+            self._flush_wanted |= self._fills.kinds[page >> 12] == _DATA
             permissions = library.PROT_ALL
         else:
-            permissions = library.PROT_READ | library.PROT_WRITE
+            permissions = self._fills.kinds[page >> 12] or _DATA
+        if self._flush_wanted:
+            self._cell.limit = 0
+        self._fills.remember(page, permissions)
         entry = answer[0]
         entry.physical, entry.permissions = page, permissions
         return True
@@ -650,7 +670,7 @@ class UnicornEngine:
         """Use the shadow TLB exactly while paging is off."""
         shadow = not self._head.cr[0] & CR0_PG
         if shadow and not self._shadow_tlb:
-            self._executed.clear()
+            self._fills.forget()
             self._uc.flush_code()
         if shadow != self._shadow_tlb:
             self._shadow_tlb = shadow
@@ -660,7 +680,8 @@ class UnicornEngine:
     def _forget_code(self, start: int, end: int) -> None:
         """Drop what was translated from memory that the host has changed."""
         first, last = start & ~(PAGE - 1), (end - 1) & ~(PAGE - 1)
-        if self._shadow_tlb and not any(page in self._executed for page in range(first, last + 1, PAGE)):
+        kinds = self._fills.kinds
+        if self._shadow_tlb and not any(kinds[page >> 12] == library.PROT_ALL for page in range(first, last + 1, PAGE)):
             return
         self._uc.remove_code(start, end)
 
@@ -700,7 +721,7 @@ class UnicornEngine:
         hook(library.HOOK_INTR, library.INTR_CALLBACK(self._on_exception))
         hook(library.HOOK_INSN_INVALID, library.FLAG_CALLBACK(self._on_invalid))
         hook(library.HOOK_MEM_INVALID, library.MEMORY_CALLBACK(self._on_invalid_memory))
-        hook(library.HOOK_TLB_FILL, library.FILL_CALLBACK(self._on_fill))
+        hook(library.HOOK_TLB_FILL, self._fills.callback, data=self._fills.cell)
         for instruction, callback in (
             (library.INSN_IN, library.IN_CALLBACK(self._on_in)),
             (library.INSN_OUT, library.OUT_CALLBACK(self._on_out)),
@@ -764,4 +785,4 @@ class UnicornEngine:
         raise EngineError(f"a run ended for no reason that is known: {reason}")
 
 
-__all__ = ["FOREVER", "IO_TICKS", "RDTSC_TICKS", "Region", "UnicornEngine", "HF_LMA"]
+__all__ = ["FOREVER", "HF_LMA", "IO_TICKS", "RDTSC_TICKS", "Region", "UnicornEngine"]
