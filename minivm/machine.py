@@ -331,15 +331,26 @@ class Machine:
         return None
 
     def _sleep(self, limit: int) -> Ended | None:
-        """Let a halted CPU's time pass up to the next alarm; without one that could wake it, end."""
-        due = self.clock.next_due
-        awake = self.cpu.head.eflags & IF and not self._interrupts.deaf
-        if due == NEVER or not awake:
+        """Let a halted CPU's time pass from alarm to alarm until something wakes it; without hope of that, end."""
+        clock, engine, interrupts = self.clock, self.engine, self._interrupts
+        if not self.cpu.head.eflags & IF or interrupts.deaf:
             return self._never_wakes()
-        target = min(due, limit)
-        self.idle_ns += max(0, target - self.engine.position)
-        self.engine.skip_to(target)
-        return LIMIT if target < due else None
+        while not (interrupts.pending or self._reset_wanted or self._request or engine.nmi_pending):
+            due = clock.next_due
+            if due == NEVER:
+                return self._never_wakes()
+            if due > limit:
+                self._pass_time(limit)
+                return LIMIT
+            self._pass_time(due)
+        return None
+
+    def _pass_time(self, position: int) -> None:
+        """Let time pass without executing anything, and ring what is due by then."""
+        engine = self.engine
+        self.idle_ns += max(0, position - engine.position)
+        engine.skip_to(position)
+        self.clock.advance_to(position)
 
     def _never_wakes(self) -> Ended | None:
         """Halt for good, unless an alarm still has something to say, such as a reset on its way."""
@@ -352,10 +363,7 @@ class Machine:
         """Let the alarms of the next millisecond ring: a controller may be about to reset or to raise a line."""
         end = self.engine.position + NS_PER_MS
         while self.clock.next_due <= end:
-            due = self.clock.next_due
-            self.idle_ns += max(0, due - self.engine.position)
-            self.engine.skip_to(due)
-            self.clock.advance_to(due)
+            self._pass_time(self.clock.next_due)
             if self._reset_wanted or self._request is not None:
                 return True
         return False
