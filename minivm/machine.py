@@ -339,6 +339,8 @@ class Machine:
             due = clock.next_due
             if due == NEVER:
                 return self._never_wakes()
+            if engine.take_stop():
+                return STOPPED
             if due > limit:
                 self._pass_time(limit)
                 return LIMIT

@@ -102,6 +102,9 @@ class Engine(Protocol):
     def stop(self) -> None:
         """Make the current or next `run` end with `Stopped` at the next safe point; callable from any thread."""
 
+    def take_stop(self) -> bool:
+        """Tell whether `stop` was called, and forget it: for a machine that sleeps instead of running."""
+
     def attention(self) -> None:
         """Make the current `run` end at the next safe point, from inside a port access."""
 

@@ -242,6 +242,11 @@ class UnicornEngine:
         self._stop_requested = True
         self._cell.limit = 0
 
+    def take_stop(self) -> bool:
+        """Tell whether `stop` was called, and forget it: for a machine that sleeps instead of running."""
+        wanted, self._stop_requested = self._stop_requested, False
+        return wanted
+
     def attention(self) -> None:
         """Make the current `run` end at the next block start, from inside a port access."""
         self._cell.limit = 0
@@ -317,8 +322,7 @@ class UnicornEngine:
         self._uc.flush_tlb()
 
     def _why_stopped(self) -> str:
-        if self._stop_requested:
-            self._stop_requested = False
+        if self.take_stop():
             return "stopped"
         return "ran" if self._cell.limit and self._cell.retired >= self._cell.limit else "attention"
 
