@@ -19,6 +19,7 @@ from minivm.core.memory import PAGE, AddressSpace, Region
 from minivm.engine import cpuid, library, probes
 from minivm.engine.base import Attention, Autopsy, Exit, Halted, Ran, Shutdown, Stopped
 from minivm.engine.cpustate import (
+    CC_OP_EFLAGS,
     CR0_ET,
     CR0_PG,
     CS,
@@ -292,7 +293,7 @@ class UnicornEngine:
         if self._fills.cell.fills > _MANY_FILLS:
             self._flush_shadow()
         while self._shutdown is None:
-            status = self._library.dll.uc_emu_start(self._uc.handle, self._head.eip, 0, 0, 0)
+            status = self._enter(0)
             self._raise_failure()
             if self._shutdown is not None:
                 break
@@ -310,6 +311,17 @@ class UnicornEngine:
                 return ended
             self._restore_limit(until)
         return "shutdown"
+
+    def _enter(self, count: int) -> int:
+        """Let Unicorn execute, `count` instructions or (0) until something stops it; return its status.
+
+        It takes the arithmetic flags from `eflags`, where they lie only between two runs, so flags that were edited
+        in the meantime are put there.
+        """
+        head = self._head
+        if head.cc_op == CC_OP_EFLAGS:
+            head.eflags = self.cpu.rflags
+        return int(self._library.dll.uc_emu_start(self._uc.handle, head.eip, 0, 0, count))
 
     def _restore_limit(self, until: int) -> None:
         """Aim for `until` again after single steps, unless a stop was asked for meanwhile."""
@@ -416,10 +428,10 @@ class UnicornEngine:
         cell = self._cell
         retired, start, address, size = cell.retired, cell.start, cell.address, cell.size
         cell.entries = 0
-        status = self._library.dll.uc_emu_start(self._uc.handle, self._head.eip, 0, 0, 1)
+        status = self._enter(1)
         if self._retry:
             cell.retired, cell.start, cell.address, cell.size = retired, start, address, size
-        return int(status)
+        return status
 
     def _book_rewritten_block(self, before: int) -> None:
         """An instruction that rewrote its own block was charged with the rest of it: do as the run gear does."""
