@@ -17,8 +17,10 @@ from minivm.debug.nasm_front.lines import decode, shown
 from minivm.errors import AssemblyError
 
 ASSEMBLERS = ("auto", "nasm", "keystone")
-NASM_SECONDS = 60
+NASM_SECONDS = 20
 """NASM gets this long for one source; a macro that never ends takes longer."""
+NASM_BYTES = 512 << 20
+"""NASM gets this much memory, and this much room for its output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +89,15 @@ def assemble(
 
     The other arguments and the errors are those of `assemble_file`.
     """
-    data = (
-        source.encode("utf-8", "surrogateescape" if _escaped(source) else "replace")
-        if isinstance(source, str)
-        else source
-    )
+    data = _encoded(source) if isinstance(source, str) else source
     return _assemble(data, name, Path(directory).absolute(), assembler=assembler, bits=bits, origin=origin)
 
 
-def _escaped(text: str) -> bool:
+def _encoded(text: str) -> bytes:
     try:
-        text.encode("utf-8", "surrogateescape")
+        return text.encode("utf-8", "surrogateescape")
     except UnicodeError:
-        return False
-    return True
+        return text.encode("utf-8", "replace")
 
 
 def _assemble(data: bytes, name: str, folder: Path, *, assembler: str, bits: int, origin: int) -> Assembled:
@@ -154,86 +151,128 @@ def _read(path: Path) -> str:
 
 def _run_nasm(command: list[str], folder: Path, scratch_name: str, name: str) -> None:
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=NASM_SECONDS)
+        status, said = _limited(command, folder)
     except subprocess.TimeoutExpired:
         raise AssemblyError(f"{name}:1: nasm did not finish in {NASM_SECONDS} seconds") from None
     except OSError as error:
         raise AssemblyError(f"nasm cannot be started: {error.strerror}") from None
-    if done.returncode == 0:
+    if status == 0:
         return
-    said = done.stderr.decode("utf-8", "replace")
+    if status < 0:
+        raise AssemblyError(f"{name}:1: the code is too large: nasm used more than {NASM_BYTES >> 20} MiB")
     match = _ERROR.search(said)
     if match is None:
-        raise AssemblyError(
-            f"{name}:1: nasm failed: {said.strip().splitlines()[-1] if said.strip() else done.returncode}"
-        )
+        last = said.strip().splitlines()[-1:] or [f"status {status}"]
+        raise AssemblyError(f"{name}:1: nasm failed: {last[0].replace(scratch_name, name)}")
     file = name if match["file"] == scratch_name else match["file"]
     raise AssemblyError(f"{file}:{match['line']}: {match['message']}")
 
 
+def _limited(command: list[str], folder: Path) -> tuple[int, str]:
+    """Run NASM and return its status and what it said; a TIMES of billions must not fill memory or disk."""
+    import resource
+
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as nasm:
+        try:
+            for limit in (resource.RLIMIT_AS, resource.RLIMIT_FSIZE):
+                resource.prlimit(nasm.pid, limit, (NASM_BYTES, NASM_BYTES))
+        except (OSError, AttributeError):
+            pass  # It is done already, or this system has no such limits.
+        try:
+            said = nasm.communicate(timeout=NASM_SECONDS)[1]
+        except subprocess.TimeoutExpired:
+            nasm.kill()
+            raise
+    return nasm.returncode, said.decode("utf-8", "replace")
+
+
 def _from_nasm(code: bytes, listing: str, map_text: str, bits: int) -> Assembled:
     origin, sections, symbols = _parse_map(map_text)
-    lines, first_bits = _parse_listing(listing, code, origin, sections, bits)
-    return Assembled(code, origin, first_bits, tuple(lines), symbols, "nasm")
+    reader = _ListingReader(code, origin, sections, bits)
+    for line in listing.splitlines():
+        reader.read(line)
+    return Assembled(code, origin, reader.first_bits or reader.bits, tuple(reader.lines), symbols, "nasm")
+
+
+_SUMMARY = re.compile(r"^\s*([0-9A-F]+)\s+([0-9A-F]+)\s+[0-9A-F]+\s+[0-9A-F]+\s+\w+\s+(\S+)$", re.MULTILINE)
+_SYMBOL = re.compile(r"^\s*([0-9A-F]+)(?:\s+([0-9A-F]+))?  (\S+)$", re.MULTILINE)
 
 
 def _parse_map(text: str) -> tuple[int, dict[str, tuple[int, int]], dict[str, int]]:
-    """Read NASM's map: origin, sections (file position, address), symbols."""
+    """Read NASM's map: origin, sections (position in the file, address), symbols."""
     origin = re.search(r"-- Program origin -+\s+([0-9A-F]+)", text)
     base = int(origin[1], 16) if origin else 0
-    sections: dict[str, tuple[int, int]] = {}
     summary = text.partition("-- Sections (summary)")[2].partition("-- Sections (detailed)")[0]
-    for match in re.finditer(
-        r"^\s*([0-9A-F]+)\s+([0-9A-F]+)\s+[0-9A-F]+\s+[0-9A-F]+\s+\w+\s+(\S+)$", summary, re.MULTILINE
-    ):
-        sections[match[3]] = (int(match[2], 16) - base, int(match[1], 16))
+    sections = {m[3]: (int(m[2], 16) - base, int(m[1], 16)) for m in _SUMMARY.finditer(summary)}
     symbols: dict[str, int] = {}
-    table = text.partition("-- Symbols --")[2]
-    for match in re.finditer(r"^\s*([0-9A-F]{4,})(?:\s+([0-9A-F]{4,}))?  (\S+)$", table, re.MULTILINE):
+    for match in _SYMBOL.finditer(text.partition("-- Symbols --")[2]):
+        value = int(match[2] or match[1], 16)
         if not match[3].startswith("..@"):
-            symbols[shown(match[3])] = int(match[2] or match[1], 16)
+            symbols[shown(match[3])] = value - (1 << 64) if value >> 63 else value
     return base, sections, symbols
 
 
-_LISTED = re.compile(r"^\s*(?P<line>\d+) (?:(?P<at>[0-9A-F]{8}) (?P<code>(?:[^\s<]|<[^>]*>)+)\s?)?(?P<text>.*)$")
+_LISTED = re.compile(r"^\s*(?P<line>\d+) (?:(?P<at>[0-9A-F]{8}) (?P<code>(?:[^\s<]|<[^>]*>)+)\s?)?")
+_TEXT_COLUMN = 40
+_NOWHERE = "*absolute*"
+_ABSOLUTE = re.compile(r"^\s*\[?\s*(?:absolute|struc)\b", re.IGNORECASE)
+_END_OF_STRUCTURE = re.compile(r"^\s*endstruc\b", re.IGNORECASE)
 
 
-def _parse_listing(
-    listing: str, code: bytes, origin: int, sections: dict[str, tuple[int, int]], bits: int
-) -> tuple[list[ListingLine], int]:
-    lines: list[ListingLine] = []
-    first_bits = 0
-    section, address, position = ".text", origin, 0
-    for raw in listing.splitlines():
+class _ListingReader:
+    """Reads NASM's listing, whose addresses count from each section's start."""
+
+    def __init__(self, code: bytes, origin: int, sections: dict[str, tuple[int, int]], bits: int) -> None:
+        self.code = code
+        self.sections = {".text": (0, origin), **sections, _NOWHERE: (len(code), 0)}
+        self.section = self.outer = ".text"
+        self.bits = bits
+        self.first_bits = 0
+        self.address = origin
+        self.lines: list[ListingLine] = []
+
+    def read(self, raw: str) -> None:
+        """Take one line of the listing."""
         match = _LISTED.match(raw)
-        if match is None:
-            continue
-        text = raw[40:] if len(raw) > 40 else ""
-        if found := _SECTION.match(text):
-            section = found[1]
-        if found := _BITS.match(text):
-            bits = int(found[1])
+        text = raw[_TEXT_COLUMN:]
+        if match is None or raw[7:].lstrip().startswith("*****"):
+            return
+        self._follow(re.sub(r"^\s*<\d+>", "", text))
         size = 0
+        position = 0
         if match["at"]:
-            start, virtual = sections.get(section, (0, origin))
-            position, address = start + int(match["at"], 16), virtual + int(match["at"], 16)
+            start, virtual = self.sections.get(self.section, (len(self.code), 0))
+            position, self.address = start + int(match["at"], 16), virtual + int(match["at"], 16)
             size = _listed_size(match["code"])
-            first_bits = first_bits or bits
-        data = code[position : position + size]
-        number = int(match["line"])
-        if lines and match["at"] and lines[-1].number == number and raw[:40].strip() and not text.strip():
-            last = lines.pop()
-            lines.append(ListingLine(number, last.address, last.code + data, last.source))
+            self.first_bits = self.first_bits or self.bits
+        self._add(int(match["line"]), self.code[position : position + size], text, continued=not text)
+        self.address += size
+
+    def _follow(self, text: str) -> None:
+        """Notice the directives that say where the following lines go."""
+        if found := _BITS.match(text):
+            self.bits = int(found[1])
+        if found := _SECTION.match(text):
+            self.section = found[1]
+        elif _ABSOLUTE.match(text):
+            self.outer, self.section = self.section, _NOWHERE
+        elif _END_OF_STRUCTURE.match(text):
+            self.section = self.outer
+
+    def _add(self, number: int, data: bytes, text: str, *, continued: bool) -> None:
+        if continued and data and self.lines and self.lines[-1].number == number:
+            last = self.lines.pop()
+            self.lines.append(ListingLine(number, last.address, last.code + data, last.source))
         else:
-            lines.append(ListingLine(number, address, data, shown(text)))
-        address += size
-    return lines, first_bits or bits
+            self.lines.append(ListingLine(number, self.address, data, shown(text)))
 
 
 def _listed_size(text: str) -> int:
     """Return how many bytes of the file a listing's hexadecimal column stands for."""
+    if block := re.match(r"<(?:res|bin) ([0-9A-F]+)h>", text):
+        return int(block[1], 16)
     repeat = re.search(r"<rep ([0-9A-F]+)h>", text)
-    digits = len(re.sub(r"[^0-9A-F]", "", re.sub(r"<.*", "", text)))
+    digits = len(re.sub(r"[^0-9A-F?]", "", text.partition("<")[0]))
     return digits // 2 * (int(repeat[1], 16) if repeat else 1)
 
 
