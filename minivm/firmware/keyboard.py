@@ -338,7 +338,6 @@ class Keyboard:
             self.buffer.drop()
 
     def _look(self, call: Call) -> None:
-        self._update_leds()
         key = self._next(call.cpu.ah == 0x11)
         call.zero = key is None
         if key is not None:

@@ -27,6 +27,11 @@ BDA_RESUME      equ 67h         ; where a reset returns to when the CMOS shutdow
 BDA_DISKETTE_DONE equ 3Eh
 BDA_LAST_IRQ    equ 6Bh
 BDA_DISK_DONE   equ 8Eh
+BDA_KEYBOARD_HEAD equ 1Ah
+BDA_KEYBOARD_TAIL equ 1Ch
+BDA_TICKS       equ 6Ch
+BDA_MIDNIGHT    equ 70h
+ZERO_FLAG       equ 40h
 PIC1            equ 20h
 PIC2            equ 0A0h
 EOI             equ 20h
@@ -48,6 +53,21 @@ EOI             equ 20h
         pop bp
         inc sp                  ; INC leaves the carry alone
         inc sp
+%endmacro
+
+; Let some 30 microseconds pass, about what this BIOS call took on an AT. Time goes by bytes of code, so NOPs as long as
+; an instruction can be pass it at the least cost; a guest that polls would otherwise poll a million times for a key.
+%macro TAKE_TIME 0
+        push cx
+        mov cx, 64
+%%spin:
+        %rep 34
+        times 14 db 2Eh
+        nop
+        %endrep
+        dec cx
+        jnz %%spin
+        pop cx
 %endmacro
 
 ; Go on at a fixed offset, where the IBM PC had the same thing.
@@ -274,17 +294,39 @@ keyboard:
         loop $                  ; it takes a moment; without a controller, start over by hand
         jmp 0F000h:0FFF0h
 
-; INT 16h: carry from the service means "no key yet". CLI, because a key between the question and HLT would be lost.
+; INT 16h. Programs poll AH=01h in tight loops, so "no key" is answered here, at the CPU's own speed. From the service,
+; carry means "no key yet". CLI, because a key between the question and HLT would be lost.
 keyboard_services:
         sti
         nop
-.ask:
         cli
+        push bx
+        push ds
+        mov bx, BDA_SEGMENT
+        mov ds, bx
+        mov bx, [BDA_KEYBOARD_HEAD]
+        cmp bx, [BDA_KEYBOARD_TAIL]
+        pop ds
+        pop bx
+        jne .ask
+        cmp ah, 1
+        je .no_key
+        cmp ah, 11h
+        je .no_key
+.ask:
         ASK 16h
         jnc .done
         sti
         hlt
+        cli
         jmp .ask
+.no_key:
+        push bp
+        mov bp, sp
+        or byte [bp + 6], ZERO_FLAG
+        pop bp
+        sti
+        TAKE_TIME
 .done:
         iret
 
@@ -348,15 +390,29 @@ printer_services:
         TRAP 17h
         iret
 
-; INT 1Ah: carry means that the RTC is just updating itself, which lasts 2 ms.
+; INT 1Ah. AH=00h, the ticks since midnight, is polled, too, so it is answered here. From the service, carry means that
+; the RTC is just updating itself, which lasts 2 ms.
 time_services:
+        cmp ah, 0
+        jne .ask
+        push ds
+        mov cx, BDA_SEGMENT
+        mov ds, cx
+        mov dx, [BDA_TICKS]
+        mov cx, [BDA_TICKS + 2]
+        mov al, 0
+        xchg al, [BDA_MIDNIGHT] ; midnight is told once
+        pop ds
+        TAKE_TIME
+        iret
+.ask:
         ASK 1Ah
         jnc .done
         push cx
         xor cx, cx
         loop $
         pop cx
-        jmp time_services
+        jmp .ask
 .done:
         iret
 

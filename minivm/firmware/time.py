@@ -28,7 +28,7 @@ class Time:
         self._board = board
         self._bda = board.bda
         self._functions: dict[int, Callable[[Call], None]] = {
-            0x00: self._get_ticks, 0x01: self._set_ticks, 0x02: self._get_time, 0x03: self._set_time,
+            0x01: self._set_ticks, 0x02: self._get_time, 0x03: self._set_time,
             0x04: self._get_date, 0x05: self._set_date, 0x06: self._set_alarm, 0x07: self._drop_alarm,
         }  # fmt: skip
 
@@ -46,7 +46,7 @@ class Time:
                 bda.diskette_motors &= 0xF0
 
     def call(self, call: Call) -> None:
-        """Do the function in AH; unknown ones return with carry set."""
+        """Do the function in AH, but for 00h, which the ROM does itself; unknown ones return with carry set."""
         function = self._functions.get(call.cpu.ah)
         if function is None:
             call.unknown("INT 1Ah")
@@ -66,11 +66,6 @@ class Time:
         return value if self._board.cmos(STATUS_B) & BINARY else from_bcd(value)
 
     # -- INT 1Ah ------------------------------------------------------------------------------------------------
-    def _get_ticks(self, call: Call) -> None:
-        bda, cpu = self._bda, call.cpu
-        cpu.al, bda.midnight = bda.midnight, 0
-        cpu.cx, cpu.dx = bda.ticks >> 16, bda.ticks & 0xFFFF
-
     def _set_ticks(self, call: Call) -> None:
         self._bda.ticks, self._bda.midnight = call.cpu.cx << 16 | call.cpu.dx, 0
 
