@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from minivm.debug.nasm_front import branches, fallback
-from minivm.debug.nasm_front.encoder import PREFIXES, Context, NoFormError, encode, parse_prefixes
+from minivm.debug.nasm_front.encoder import PREFIXES, Context, NoFormError, Parts, encode, finish, parse_prefixes
 from minivm.debug.nasm_front.expressions import Value, evaluate
 from minivm.debug.nasm_front.forms import forms
 from minivm.debug.nasm_front.lines import Files, Line, PlacedError, Where, shown, split_lines
@@ -278,14 +278,11 @@ class Pass:
             tokens = tokens[1:]
         self.first_bits = self.first_bits or self.bits
         prefixes = parse_prefixes(names)
+        context = Context(self.bits, address, self.default_relative, self.section.value(0).terms, self.old_cpu)
         if not tokens:
-            return bytes(
-                PREFIXES[name] if PREFIXES[name] > 64 or name in ("es", "cs", "ss", "ds", "fs", "gs") else 0
-                for name in names
-            )
+            return finish(Parts(), prefixes, context)
         name = tokens[0].text.lower()
         operands = self._operands(tokens[1:])
-        context = Context(self.bits, address, self.default_relative, self.old_cpu)
         try:
             if branches.handles(name, operands):
                 return branches.encode_branch(name, operands, branches.Site(context, prefixes, self.complain))

@@ -8,6 +8,7 @@ from minivm.debug.nasm_front.encoder import (
     NoFormError,
     Parts,
     Prefixes,
+    check_address,
     finish,
     is_small,
     number_bytes,
@@ -16,7 +17,6 @@ from minivm.debug.nasm_front.encoder import (
 from minivm.debug.nasm_front.expressions import Value
 from minivm.debug.nasm_front.forms import CONDITIONS
 from minivm.debug.nasm_front.operands import FarPointer, Immediate, Memory, Operand, Register
-from minivm.errors import AssemblyError
 
 Complain = Callable[[str], None]
 _LOOPS = {"loopne": 0xE0, "loopnz": 0xE0, "loope": 0xE1, "loopz": 0xE1, "loop": 0xE2}
@@ -70,6 +70,7 @@ def _push(operand: Immediate, site: Site) -> bytes:
 
 def _relative(opcode: bytes, target: Value, size: int, parts: Parts, site: Site) -> bytes:
     """Finish a jump whose distance counts from the instruction's end, in `size` bytes."""
+    check_address(target)
     parts.opcode = opcode
     parts.immediate = bytes(size)
     code = finish(parts, site.prefixes, site.context)
@@ -80,8 +81,11 @@ def _relative(opcode: bytes, target: Value, size: int, parts: Parts, site: Site)
 
 
 def _reaches(target: Value, context: Context, length: int) -> bool:
-    """Return whether a short jump of `length` bytes reaches; NASM hopes so while the target is unknown."""
-    return target.unknown or -128 <= target.number - context.here - length <= 127
+    """Return whether a short jump of `length` bytes reaches; NASM hopes so while the target is unknown.
+
+    A plain number or a label of another section is never near: it stays where it is when this section moves.
+    """
+    return target.unknown or (target.terms == context.home and -128 <= target.number - context.here - length <= 127)
 
 
 def _loop(name: str, operands: tuple[Operand, ...], site: Site) -> bytes:
@@ -115,7 +119,7 @@ def _conditional(code: int, target: Operand, site: Site) -> bytes:
     if site.context.old_cpu and not target.distance:
         # Below the 386 there is no long form: jump over a long jump on the opposite condition, as NASM does.
         skip = bytes([0x70 + (code ^ 1), 3])
-        behind = Context(site.context.bits, site.context.here + 2)
+        behind = replace(site.context, here=site.context.here + 2)
         return skip + _relative(b"\xe9", target.value, 2, Parts(), replace(site, context=behind))
     parts = Parts(operand_size=size)
     return _relative(bytes([0x0F, 0x80 + code]), target.value, min(size // 8, 4), parts, site)
@@ -154,8 +158,6 @@ def _far_pointer(name: str, target: FarPointer, site: Site) -> bytes:
 def _near(name: str, target: Immediate, site: Site) -> bytes:
     if target.distance == "far":
         raise NoFormError(f"'{name} far' needs segment:offset, as '{name} 0x08:label'")
-    if target.value.registers():
-        raise AssemblyError("a register cannot stand in a number")
     size = _near_size(target, site)
     fixed = bool(target.distance or target.strict or target.size)
     short = target.distance == "short" or (

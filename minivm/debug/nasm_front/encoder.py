@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from minivm.debug.nasm_front.expressions import Value, signed
+from minivm.debug.nasm_front.expressions import Terms, Value, signed
 from minivm.debug.nasm_front.forms import Form, forms
 from minivm.debug.nasm_front.operands import SEGMENT_NAMES, Immediate, Memory, Operand, Register
 from minivm.errors import AssemblyError
@@ -26,6 +26,8 @@ class Context:
     bits: int
     here: int
     default_relative: bool = False
+    home: Terms = ()
+    """What an address in the section being assembled moves with."""
     old_cpu: bool = False
     """True below the 386, where conditional jumps reach 127 bytes only."""
 
@@ -261,11 +263,18 @@ def is_small(operand: Immediate, size: int) -> bool:
 def number_bytes(value: Value, size: int, what: str = "number") -> bytes:
     """Return the `size` low bytes of a value; raises `AssemblyError` when more would be lost than a sign."""
     bits = size * 8
-    if value.registers():
-        raise AssemblyError("a register cannot stand in a number")
+    check_address(value)
     if not -(1 << bits) < value.number < 1 << bits and not value.unknown and bits < 64:
         raise AssemblyError(f"{what} {value.number:#x} does not fit {bits} bits")
     return (value.number & ((1 << bits) - 1)).to_bytes(size, "little")
+
+
+def check_address(value: Value) -> None:
+    """Raise `AssemblyError` for what is neither a number nor an address: a register, a sum of labels, minus a label."""
+    if value.registers():
+        raise AssemblyError("a register cannot stand in a number")
+    if value.terms and not value.unknown and (len(value.terms) > 1 or value.terms[0][1] != 1):
+        raise AssemblyError("labels can be subtracted from each other in one section, not added or negated")
 
 
 def _fill(parts: Parts, form: Form, operands: tuple[Operand, ...], context: Context) -> None:
