@@ -28,8 +28,19 @@ class Display(Protocol):
         """Return what the monitor shows now."""
 
 
+class Receiver(Protocol):
+    """A serial port's receiver, as the host sees it."""
+
+    @property
+    def unread(self) -> int:
+        """How many of the host's characters have not reached the chip."""
+
+    def receive(self, data: bytes) -> None:
+        """Queue `data` at the host's end of the line."""
+
+
 class SerialLog:
-    """Everything that the guest sent out of its serial ports and the debug console, in order.
+    """What the guest sent out of one serial port, or out of all of them, in order.
 
     `listeners` hear each byte as it comes. The log keeps the last mebibyte.
     """
@@ -40,11 +51,11 @@ class SerialLog:
         self.data = bytearray()
         self.dropped = 0
         self.listeners: list[Listener] = []
-        self._line: Callable[[bytes], None] | None = None
+        self._line: Receiver | None = None
 
-    def connect(self, receive: Callable[[bytes], None]) -> None:
-        """Say where `send` goes: the first serial port's receiver."""
-        self._line = receive
+    def connect(self, line: "Receiver") -> None:
+        """Say where `send` goes: a serial port's receiver."""
+        self._line = line
 
     def put(self, data: bytes) -> None:
         """Take what the guest sent."""
@@ -60,9 +71,14 @@ class SerialLog:
         self.put(bytes((byte,)))
 
     def send(self, data: bytes) -> None:
-        """Let `data` arrive at the guest's first serial port."""
+        """Let `data` arrive at the guest's serial port, one character after the other."""
         if self._line is not None:
-            self._line(data)
+            self._line.receive(data)
+
+    @property
+    def ready(self) -> bool:
+        """True when the guest has taken everything that was sent to it."""
+        return self._line is None or not self._line.unread
 
     def text(self) -> str:
         """Return the log as text: carriage returns left out, bytes above 7Fh as code page 437."""
@@ -71,12 +87,18 @@ class SerialLog:
 
 
 class Console:
-    """One machine's screen, keyboard and serial ports from the host's side."""
+    """One machine's screen, keyboard and serial ports from the host's side.
 
-    def __init__(self, display: Display, keyboard: Typist, serial: SerialLog) -> None:
+    `serial` has what all `ports` sent, in order; the debug console's bytes count as the first port's.
+    """
+
+    def __init__(
+        self, display: Display, keyboard: Typist, serial: SerialLog, ports: "tuple[SerialLog, ...]" = ()
+    ) -> None:
         self._display = display
         self._keyboard = keyboard
         self.serial = serial
+        self.ports = ports
         self._seen = 0
         self._gone_from_screen: str | None = None
 

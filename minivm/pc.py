@@ -6,7 +6,6 @@
 from typing import Any
 
 from minivm import loaders
-from minivm.loaders.entry import enter
 from minivm.config import DiskSpec, MachineConfig
 from minivm.console import Console, SerialLog
 from minivm.core.bus import Bus
@@ -29,6 +28,7 @@ from minivm.engine.unicorn import UnicornEngine
 from minivm.errors import ConfigError
 from minivm.firmware.bios import FLOPPY, HARD_DISK, Bios
 from minivm.firmware.services import ROM_SEGMENT
+from minivm.loaders.entry import enter
 from minivm.machine import Machine
 from minivm.storage.disk import Disk, open_disk
 from minivm.trace import TracedBus, Tracer
@@ -92,10 +92,10 @@ class _Pc:
         self.a20: Line = Wire(self.engine.set_a20)
         self.pit = Pit(clock, (irq(0), None, None))
         self.cmos = Cmos(clock, irq(8), config.rtc, nvram=self._nvram())
-        self.log = SerialLog()
-        self.com1 = Uart(clock, irq(4), self.log.put_byte, lossless=True)
-        self.com2 = Uart(clock, irq(3), self.log.put_byte, lossless=True)
-        self.log.connect(self.com1.receive)
+        self.log, self.lines = SerialLog(), (SerialLog(), SerialLog())
+        self.com1 = Uart(clock, irq(4), self.lines[0].put_byte, lossless=True)
+        self.com2 = Uart(clock, irq(3), self.lines[1].put_byte, lossless=True)
+        self._connect_lines()
         self.keyboard = Ps2Keyboard(clock, typing_gate=self._bios_buffer_has_room)
         self.i8042 = I8042(clock, keyboard=self.keyboard, irq1=irq(1), irq12=irq(12), a20=self.a20, reset=self._reset)
         self.vga = VgaText(clock, self.memory.view[VGA_MEMORY:VGA_MEMORY_END])
@@ -110,8 +110,15 @@ class _Pc:
             trace=self.tracer.bios,
         )  # fmt: skip
 
+    def _connect_lines(self) -> None:
+        """Lead what either port sends to the console's log, and what is sent to the console to COM1."""
+        for line, uart in zip(self.lines, (self.com1, self.com2), strict=True):
+            line.connect(uart)
+            line.listeners.append(self.log.put)
+        self.log.connect(self.com1)
+
     def _map_ports(self) -> None:
-        ports, out = self._plain_ports, self.log.put
+        ports, out = self._plain_ports, self.lines[0].put
         table: tuple[tuple[int, int, Any, str], ...] = (
             (0x20, 2, self.pic.master, "pic0"),
             (0x40, 4, self.pit, "pit"),
@@ -149,7 +156,7 @@ class _Pc:
             engine=self.engine, memory=self.memory, space=self.space, ports=self._plain_ports, clock=self.clock,
             interrupts=self.pic, devices=devices, power_on=self._power_on,
         )  # fmt: skip
-        self.machine.console = Console(self.vga, self.keyboard, self.log)
+        self.machine.console = Console(self.vga, self.keyboard, self.log, self.lines)
         self.machine.closers.append(self._close_disks)
         self.machine.closers.append(self.tracer.close)
         self.tracer.attach(self.machine)
