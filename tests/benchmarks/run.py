@@ -30,7 +30,7 @@ SHORTEST = 0.001  # seconds; a net time below this is noise
 
 QEMU = "qemu-system-i386"
 QEMU_OPTIONS = ["-accel", "tcg", "-m", "64", "-display", "none", "-net", "none", "-boot", "a", "-no-reboot"]
-QEMU_OPTIONS += ["-serial", "null", "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
+QEMU_OPTIONS += ["-serial", "null", "-debugcon", "null", "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
 
 
 @dataclass(frozen=True)
