@@ -12,8 +12,9 @@ An installed wheel carries the files in `minivm/_guests`; a source tree has them
 `find` reads one header and no more, since `minivm run NAME` waits for it.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from minivm.core.record import record
 
 DEFAULT_GUEST = "tour"
 """The guest that bare `minivm` boots."""
@@ -23,7 +24,7 @@ _NOT_IN_NAMES = frozenset("/\\.")
 _LONGEST_NAME = 64
 
 
-@dataclass(frozen=True)
+@record
 class Guest:
     """One bundled guest: where its files are, and what its header promises.
 

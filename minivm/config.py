@@ -2,20 +2,19 @@
 
 Every field takes the final value (`memory=64 << 20`) or the text that a command line or a TOML file has
 (`memory="64M"`); what does not fit is a `ConfigError` that begins with the field's name. Change one with
-`dataclasses.replace`.
+`minivm.core.record.replace`.
 """
 
-import dataclasses
 import math
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
 from minivm.core.device import Port
 from minivm.core.memory import LARGEST_BYTES, MIB, PAGE, SMALLEST_BYTES
+from minivm.core.record import names, record, replace
 from minivm.errors import ConfigError
 
 BOOT_KINDS = ("sector", "floppy", "disk", "flat", "multiboot", "elf")
@@ -79,7 +78,7 @@ def parse_date(text: str) -> datetime:
         raise ConfigError(f"{text!r} is not a date; write it like 2026-01-01T00:00:00") from None
 
 
-@dataclass(frozen=True)
+@record
 class DiskSpec:
     """A disk image to attach. `read_only` refuses the guest's writes, `snapshot` keeps them in memory."""
 
@@ -101,7 +100,7 @@ class DiskSpec:
         return cls(Path(name), read_only="ro" in options, snapshot="snapshot" in options)
 
 
-@dataclass(frozen=True)
+@record
 class SerialSpec:
     """Where a serial port leads: "stdio", "none", "file" or "unix", the last two with a `path`."""
 
@@ -119,7 +118,7 @@ class SerialSpec:
         raise ConfigError(f"{text!r} is no place for a serial port; write stdio, none, file:PATH or unix:PATH")
 
 
-@dataclass(frozen=True)
+@record
 class TraceSpec:
     """What to trace, and into which file; without one, to standard error."""
 
@@ -139,7 +138,7 @@ class TraceSpec:
         return cls(TRACE_KINDS if "all" in kinds else kinds, Path(path) if path else None)
 
 
-@dataclass(frozen=True)
+@record
 class MachineConfig:
     """Everything that makes one machine different from another.
 
@@ -182,7 +181,7 @@ class MachineConfig:
     @classmethod
     def keys(cls) -> tuple[str, ...]:
         """Return the names that a TOML file may use."""
-        return tuple(field.name for field in dataclasses.fields(cls) if field.name != "devices")
+        return tuple(name for name in names(cls) if name != "devices")
 
     @classmethod
     def from_toml(cls, path: str | Path) -> "MachineConfig":
@@ -221,9 +220,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 def _relative_to(folder: Path, config: MachineConfig) -> MachineConfig:
     def place(spec: Any) -> Any:
-        return spec if spec.path is None else dataclasses.replace(spec, path=folder / spec.path)
+        return spec if spec.path is None else replace(spec, path=folder / spec.path)
 
-    return dataclasses.replace(
+    return replace(
         config,
         guest=config.guest and folder / config.guest,
         firmware=config.firmware and folder / config.firmware,

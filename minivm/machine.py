@@ -5,12 +5,12 @@ advance the clock by the ticks retired; look at the exit. A halted CPU skips str
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from minivm.core.bus import Bus
 from minivm.core.clock import NEVER, Clock
 from minivm.core.memory import AddressSpace, Memory
+from minivm.core.record import record
 from minivm.core.screen import TextScreen
 from minivm.engine.base import Autopsy, Engine, Halted, Shutdown, Stopped
 from minivm.engine.cpustate import IF, Registers
@@ -65,7 +65,7 @@ class HostConsole(Protocol):
         """Return the screen and the end of the serial log, for a failed expectation."""
 
 
-@dataclass(frozen=True)
+@record
 class Ended:
     """Why a machine stopped for good or for now.
 
@@ -207,6 +207,16 @@ class Machine:
                 why = f"the machine ended: {ended.reason}" if ended.final else f"{timeout:g} virtual seconds are over"
                 raise ExpectationFailed(f"{text!r} did not come; {why}\n{console.report()}")
 
+    def pass_time(self, position: int) -> None:
+        """Let time pass to `position` without executing anything, and ring what is due by then.
+
+        Only at a safe point: of a halted machine, or after `run`.
+        """
+        engine = self.engine
+        self.idle_ns += max(0, position - engine.position)
+        engine.skip_to(position)
+        self.clock.advance_to(position)
+
     def type(self, text: str) -> None:
         """Press the keys for `text` (`"dir\\n"`, `"<F1>"`, `"<Ctrl-C>"`) one after the other, in virtual time."""
         self._needed_console().type(text)
@@ -338,21 +348,14 @@ class Machine:
         while not (interrupts.pending or self._reset_wanted or self._request or engine.nmi_pending):
             due = clock.next_due
             if due == NEVER:
-                return self._never_wakes()
+                return HALTED  # But not for ever: the host may still press a key, and `ended` stays None.
             if engine.take_stop():
                 return STOPPED
             if due > limit:
-                self._pass_time(limit)
+                self.pass_time(limit)
                 return LIMIT
-            self._pass_time(due)
+            self.pass_time(due)
         return None
-
-    def _pass_time(self, position: int) -> None:
-        """Let time pass without executing anything, and ring what is due by then."""
-        engine = self.engine
-        self.idle_ns += max(0, position - engine.position)
-        engine.skip_to(position)
-        self.clock.advance_to(position)
 
     def _never_wakes(self) -> Ended | None:
         """Halt for good, unless an alarm still has something to say, such as a reset on its way."""
@@ -365,7 +368,7 @@ class Machine:
         """Let the alarms of the next millisecond ring: a controller may be about to reset or to raise a line."""
         end = self.engine.position + NS_PER_MS
         while self.clock.next_due <= end:
-            self._pass_time(self.clock.next_due)
+            self.pass_time(self.clock.next_due)
             if self._reset_wanted or self._request is not None:
                 return True
         return False

@@ -6,12 +6,12 @@ Interface Technical Reference, "Keyboards", sets 1 and 2.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from minivm.core.record import record
 from minivm.errors import ConfigError
 
 
-@dataclass(frozen=True)
+@record
 class KeyEvent:
     """One key went down (`pressed`) or came up; `key` is a name out of `KEYS`."""
 
@@ -19,7 +19,7 @@ class KeyEvent:
     pressed: bool
 
 
-@dataclass(frozen=True)
+@record
 class ScanCodes:
     """What one key sends in one scan-code set: bytes when it goes down, bytes when it comes up."""
 

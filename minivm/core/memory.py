@@ -7,9 +7,9 @@ rest the memory-mapped I/O bus, where an address that nobody claims reads as one
 import mmap
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 from minivm.core.bus import Bus
+from minivm.core.record import record
 from minivm.errors import ConfigError, MemoryRangeError
 
 KIB = 1 << 10
@@ -84,7 +84,7 @@ class Memory:
             raise MemoryRangeError(f"{address:X}h, {length} bytes: outside RAM, which ends at {self.size:X}h")
 
 
-@dataclass(frozen=True)
+@record
 class Region:
     """A run of physical addresses backed by bytes of `memory` at the same place; ROM when not `writable`."""
 

@@ -1,14 +1,13 @@
 """A text screen as it can be seen: characters, attributes, cursor and colours at one moment."""
 
-from dataclasses import dataclass
-
 from minivm.core import cp437
+from minivm.core.record import record
 
 Colour = tuple[int, int, int]
 """Red, green and blue, 0 to 255 each."""
 
 
-@dataclass(frozen=True)
+@record
 class Cell:
     """One character position: its glyph, the palette numbers of its two colours, and how it is shown."""
 
@@ -19,7 +18,7 @@ class Cell:
     underlined: bool
 
 
-@dataclass(frozen=True)
+@record
 class TextScreen:
     """What a text mode shows: `rows` x `columns` cells in row-major order.
 

@@ -4,10 +4,11 @@ IBM PS/2 and PC BIOS Interface Technical Reference, "Video parameter table", 400
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from minivm.core.record import record
 
 
-@dataclass(frozen=True)
+@record
 class ModeRegisters:
     """All registers of one mode; `dac` holds red, green, blue (0 to 63 each) of colours 0 to 63."""
 

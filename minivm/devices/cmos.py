@@ -9,10 +9,10 @@ and an alarm of the machine's clock is armed only for an interrupt that the gues
 import calendar
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from minivm.core.clock import NEVER, Alarm, Clock
 from minivm.core.device import Line
+from minivm.core.record import record
 
 SECOND_NS = 1_000_000_000
 CRYSTAL_HZ = 32768
@@ -49,7 +49,7 @@ POST_LEAVES_A = 0x26  # 32.768 kHz, 1024 Hz
 POST_LEAVES_B = HOURS_24
 
 
-@dataclass(frozen=True)
+@record
 class CmosState:
     """What the chip remembers; times are virtual nanoseconds."""
 
@@ -64,7 +64,7 @@ class CmosState:
     """A time at which the divider chain was zero."""
 
 
-@dataclass(frozen=True)
+@record
 class CalendarTime:
     """The numbers in the clock's counters, of which a guest may have made nonsense; weekday 1 is Sunday."""
 

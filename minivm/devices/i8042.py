@@ -7,11 +7,11 @@ At power-on the controller is as a BIOS leaves it: keyboard enabled, scan codes 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from minivm.core.clock import Alarm, Clock
 from minivm.core.device import Line
 from minivm.core.ps2 import Ps2Port
+from minivm.core.record import record
 
 BYTE_NS = 1_000_000
 """One byte on the cable, either way: 11 bits at 11 kHz (the standard allows 10.0 to 16.7 kHz)."""
@@ -65,7 +65,7 @@ FIRST_ANSWER = 0x85
 SELF_TEST_PASSED = 0xAA
 
 
-@dataclass(frozen=True)
+@record
 class Byte:
     """A byte on its way to port 60h: whether it comes from the mouse's side, and the error bits to show with it."""
 
@@ -74,7 +74,7 @@ class Byte:
     errors: int = 0
 
 
-@dataclass(frozen=True)
+@record
 class I8042State:
     """Everything the controller remembers; times are virtual nanoseconds. A cable is 0 (keyboard) or 1 (mouse)."""
 

@@ -8,9 +8,8 @@ interrupts in service (ISR) let through, and raises INT; the CPU acknowledges, w
 an end of interrupt (EOI).
 """
 
-from dataclasses import dataclass, fields
-
 from minivm.core.device import Line, Wire
+from minivm.core.record import names, record
 from minivm.errors import WiringError
 
 CASCADE_IR = 2
@@ -42,7 +41,7 @@ OPERATIONAL = 0
 NEVER_INITIALIZED = 1
 
 
-@dataclass(frozen=True)
+@record
 class PicState:
     """Everything one 8259A remembers; registers are bytes with one bit an input."""
 
@@ -304,7 +303,7 @@ class Pic:
 
     def state(self) -> PicState:
         """Return everything the chip remembers."""
-        return PicState(**{field.name: getattr(self, field.name) for field in fields(PicState)})
+        return PicState(**{name: getattr(self, name) for name in names(PicState)})
 
     def restore(self, state: PicState) -> None:
         """Become `state` again and drive INT accordingly."""
@@ -312,8 +311,8 @@ class Pic:
         self._resolve()
 
     def _load(self, state: PicState) -> None:
-        for field in fields(PicState):
-            setattr(self, field.name, getattr(state, field.name))
+        for name in names(PicState):
+            setattr(self, name, getattr(state, name))
 
 
 class EdgeLevelControl:
@@ -332,7 +331,7 @@ class EdgeLevelControl:
         pic.write_elcr(value & writable)
 
 
-@dataclass(frozen=True)
+@record
 class PicPairState:
     """Both chips."""
 

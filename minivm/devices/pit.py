@@ -5,10 +5,9 @@ time, so a counter costs nothing until somebody looks. `Pit` turns the virtual c
 sets an alarm for the next edge of an output, but only where a line is connected.
 """
 
-from dataclasses import dataclass, fields
-
 from minivm.core.clock import Alarm, Clock
 from minivm.core.device import Line
+from minivm.core.record import names, record
 
 INPUT_HZ = 1_193_182
 """A third of the colour burst, 14.31818 MHz / 12, rounded to a whole hertz."""
@@ -46,7 +45,7 @@ def to_bcd(value: int) -> int:
     return int(f"{value:04d}", 16)
 
 
-@dataclass(frozen=True)
+@record
 class CounterState:
     """Everything one counter remembers. The datasheet leaves power-on undefined: here mode 0, OUT low, no count."""
 
@@ -103,12 +102,12 @@ class Counter:
 
     def state(self) -> CounterState:
         """Return everything the counter remembers."""
-        return CounterState(**{field.name: getattr(self, field.name) for field in fields(CounterState)})
+        return CounterState(**{name: getattr(self, name) for name in names(CounterState)})
 
     def restore(self, state: CounterState) -> None:
         """Become `state` again."""
-        for field in fields(CounterState):
-            setattr(self, field.name, getattr(state, field.name))
+        for name in names(CounterState):
+            setattr(self, name, getattr(state, name))
 
     @property
     def mode(self) -> int:
@@ -355,7 +354,7 @@ class _Gate:
         self._pit.drive_gate(self._channel, level)
 
 
-@dataclass(frozen=True)
+@record
 class PitState:
     """The three counters, each up to the pulse of its own `pulse` field."""
 

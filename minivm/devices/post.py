@@ -5,10 +5,11 @@ controller, so it reads back. Linux writes to it for a short delay.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from minivm.core.record import record
 
 
-@dataclass(frozen=True)
+@record
 class PostCodeState:
     """The byte that the digits show."""
 

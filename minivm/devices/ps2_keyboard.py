@@ -7,10 +7,10 @@ the cable holds it back by not taking.
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from minivm.core.clock import Alarm, Clock
 from minivm.core.keys import EDIT_KEYS, SCAN_CODES, KeyEvent, ScanCodes, check_key
+from minivm.core.record import record
 
 BUFFER_BYTES = 16
 SELF_TEST_NS = 10_000_000
@@ -41,7 +41,7 @@ def typematic_period_ns(setting: int, repeats: int = 1) -> int:
     return repeats * (8 + (setting & 0x07)) * (1 << (setting >> 3 & 0x03)) * 1_000_000_000 // 240
 
 
-@dataclass(frozen=True)
+@record
 class HeldKey:
     """A key that is down, the bytes its release will send, and whether its press hid a held Shift (see `EDIT_KEYS`)."""
 
@@ -50,7 +50,7 @@ class HeldKey:
     hid_shift: bool
 
 
-@dataclass(frozen=True)
+@record
 class Ps2KeyboardState:
     """Everything the keyboard remembers; times are virtual nanoseconds."""
 

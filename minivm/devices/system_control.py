@@ -6,10 +6,10 @@ gate and a fast CPU reset, so that a switch to protected mode need not wait for 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from minivm.core.clock import Clock
 from minivm.core.device import Line
+from minivm.core.record import record
 
 PORT_B_GATE2 = 0x01
 PORT_B_SPEAKER = 0x02
@@ -28,7 +28,7 @@ PORT_92_WRITABLE = 0xC3
 """Reset, A20, and the two bits of the disk's light."""
 
 
-@dataclass(frozen=True)
+@record
 class PortBState:
     """What port 61h remembers: the four bits that can be written."""
 
@@ -85,7 +85,7 @@ class PortB:
         self.write(0, 1, state.control)
 
 
-@dataclass(frozen=True)
+@record
 class Port92State:
     """What port 92h remembers."""
 

@@ -7,10 +7,10 @@ bit has left, and one from the host reaches the guest a character after the line
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from minivm.core.clock import Alarm, Clock
 from minivm.core.device import Line
+from minivm.core.record import record
 
 BAUD_BASE = 115_200  # 1.8432 MHz / 16
 FIFO_SIZE = 16
@@ -40,7 +40,7 @@ Character = int
 """A received byte, with the LSR's error bits for it in bits 15-8."""
 
 
-@dataclass(frozen=True)
+@record
 class UartState:
     """What the chip and the line hold; times are virtual nanoseconds, None when nothing is under way."""
 

@@ -6,10 +6,10 @@ nothing ticks, and the retrace bits are computed from the time at which they are
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 
 from minivm.core.clock import Clock
+from minivm.core.record import record
 from minivm.core.screen import Colour, TextScreen
 from minivm.core.vga_modes import MODE_REGISTERS
 
@@ -32,7 +32,7 @@ PALETTE_ADDRESS_SOURCE = 0x20
 DAC_READING, DAC_WRITING = 0x03, 0x00
 
 
-@dataclass(frozen=True)
+@record
 class VgaState:
     """Every register; video memory is saved with the RAM."""
 
@@ -56,7 +56,7 @@ class VgaState:
     dac_latch: bytes
 
 
-@dataclass(frozen=True)
+@record
 class Timing:
     """The shape of a frame in pixels and scan lines, as the CRTC counts them."""
 

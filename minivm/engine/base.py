@@ -4,41 +4,41 @@ An engine executes guest code and delivers interrupts. It knows no device: ports
 is the clock, and a hardware interrupt is a vector that the machine hands over.
 """
 
-from dataclasses import dataclass, field
 from typing import Protocol
 
+from minivm.core.record import record
 from minivm.engine.cpustate import Registers
 
 
-@dataclass(frozen=True)
+@record
 class Ran:
     """The granted ticks are used up."""
 
     ticks: int
 
 
-@dataclass(frozen=True)
+@record
 class Halted:
     """The CPU executed HLT and waits for an interrupt."""
 
     ticks: int
 
 
-@dataclass(frozen=True)
+@record
 class Stopped:
     """Somebody called `stop`."""
 
     ticks: int
 
 
-@dataclass(frozen=True)
+@record
 class Attention:
     """Something outside wants a word at a safe point: an interrupt is due, or an alarm was set earlier."""
 
     ticks: int
 
 
-@dataclass(frozen=True)
+@record
 class Breakpoint:
     """The next instruction lies on a breakpoint."""
 
@@ -46,7 +46,7 @@ class Breakpoint:
     address: int
 
 
-@dataclass(frozen=True)
+@record
 class Autopsy:
     """What led to a triple fault: the chain of vectors, the words for each, and the registers at its start."""
 
@@ -56,11 +56,11 @@ class Autopsy:
     mode: str
     code: bytes
     """The bytes at the instruction pointer, as far as they could be read."""
-    details: tuple[str, ...] = field(default=())
+    details: tuple[str, ...] = ()
     """The bad descriptor or page-table entry, in words, one line each."""
 
 
-@dataclass(frozen=True)
+@record
 class Shutdown:
     """A fault while delivering a double fault: the processor gave up (SDM vol. 3, section 6.15, interrupt 8)."""
 

@@ -7,10 +7,10 @@ during delivery is delivered in turn, becomes a double fault, or shuts the proce
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from struct import Struct
 from typing import NamedTuple
 
+from minivm.core.record import record
 from minivm.engine.cpustate import (
     AC,
     CS,
@@ -75,7 +75,7 @@ _LONG_GATE_TYPES = frozenset({14, 15})
 _ALWAYS_CLEARED = TF | NT | RF | VM
 
 
-@dataclass(frozen=True)
+@record
 class Event:
     """Something to deliver: an exception, an INT n (`software`) or an interrupt from outside (`hardware`, also NMI).
 
@@ -91,7 +91,7 @@ class Event:
     restart_ip: int | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Delivered:
     """The CPU stands at a handler: that of `vector`. `chain` holds the vectors that failed before, with the reason."""
 
@@ -99,7 +99,7 @@ class Delivered:
     chain: tuple[tuple[int, str], ...] = ()
 
 
-@dataclass(frozen=True)
+@record
 class Collapse:
     """The double fault could not be delivered either: the processor shuts down.
 

@@ -5,11 +5,11 @@ accessed and dirty bits and raises `PageFault` as the processor does, and `walk`
 level to the debugger. Physical addresses have 40 bits, as in the processor that the engine models.
 """
 
-from dataclasses import dataclass
 from struct import Struct
 from typing import NamedTuple, Protocol
 
 from minivm.core.memory import AddressSpace
+from minivm.core.record import record
 from minivm.engine.cpustate import (
     AC,
     CR0_PG,
@@ -111,7 +111,7 @@ class _Look(NamedTuple):
     reserved: bool
 
 
-@dataclass(frozen=True)
+@record
 class Level:
     """One step of a page walk: the entry's name ("PDE"), its physical address and its value."""
 
@@ -120,7 +120,7 @@ class Level:
     entry: int
 
 
-@dataclass(frozen=True)
+@record
 class Walk:
     """A whole page walk of `linear`; `physical` is None and `problem` says why when it finds no page."""
 

@@ -9,9 +9,9 @@ import ctypes
 import mmap
 import os
 from ctypes import c_ubyte, c_uint64, c_void_p
-from dataclasses import dataclass
 from struct import Struct, unpack_from
 
+from minivm.core.record import record
 from minivm.engine.cpustate import CF, CR0_PE, HF_CS64, IF, CpuHead, Registers
 from minivm.engine.library import (
     HOOK_INTR,
@@ -34,7 +34,7 @@ _CODE = 0x1000
 _FAULT = b"\x66\xb8\x38\x12\x8e\xd8"  # mov ax, 1238h; mov ds, ax: #GP(1238h), since there is no GDT
 
 
-@dataclass(frozen=True)
+@record
 class Layout:
     """Where the private places are: `cpu_pointer` and `no_exit_request` in `uc_struct`, the rest in the CPU's state.
 

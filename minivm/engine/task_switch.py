@@ -4,9 +4,9 @@ Intel SDM vol. 3, chapter 7. The old task is saved in its TSS and stays busy, th
 so that its IRET comes back. Jumps, calls and IRETs between tasks are the engine's own; this is only the interrupt.
 """
 
-from dataclasses import dataclass
 from struct import Struct
 
+from minivm.core.record import record
 from minivm.engine.cpustate import (
     CR0_PG,
     CR0_TS,
@@ -43,7 +43,7 @@ _EFLAGS_16 = 0xFFFF
 _EFLAGS_32 = 0x27_7FD7
 
 
-@dataclass(frozen=True)
+@record
 class _Layout:
     """Where a TSS keeps the dynamic state (SDM vol. 3, figures 7-2 and 7-10)."""
 

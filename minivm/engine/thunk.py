@@ -10,7 +10,7 @@ Python callback there would cost 500 ns a block, this costs about one. It keeps 
 
 import ctypes
 import mmap
-import platform
+import os
 from ctypes import c_int64, c_uint64
 
 from minivm.engine.cpustate import HF_INHIBIT_IRQ, IF, CpuHead
@@ -85,7 +85,7 @@ class Thunk:
     """The block hook for one engine, in machine code where the host has it and in Python elsewhere."""
 
     def __init__(self, library: Library, cell: BlockCell, *, native: bool | None = None) -> None:
-        self.native = platform.machine() in NATIVE_HOSTS if native is None else native
+        self.native = os.uname().machine in NATIVE_HOSTS if native is None else native
         self._cell = cell
         self._library = library
         cell.stop = library.address("uc_emu_stop")

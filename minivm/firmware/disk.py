@@ -5,9 +5,9 @@ The storage is read and written at once, so no call waits and no DMA page is cro
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from minivm.core.record import record
 from minivm.errors import MiniVMError
 from minivm.firmware.services import ROM_SEGMENT, Board, Call
 
@@ -64,7 +64,7 @@ class Disk(Protocol):
         """Write whole sectors from `lba`."""
 
 
-@dataclass(frozen=True)
+@record
 class Geometry:
     """What INT 13h shows: at most 1024 cylinders, 255 heads and 63 sectors."""
 

@@ -1,7 +1,8 @@
 """The ROM image that ships with the package, and where its tables lie."""
 
-from dataclasses import dataclass
-from importlib.resources import files
+from pathlib import Path
+
+from minivm.core.record import record
 
 SIZE_BYTES = 0x1_0000
 BASE = 0xF0000
@@ -10,7 +11,7 @@ MAP_OFFSET = 0xFFE0
 """Where the ROM says the offsets of its own tables, seven words."""
 
 
-@dataclass(frozen=True)
+@record
 class RomMap:
     """Offsets inside the ROM of what the services point callers to."""
 
@@ -25,7 +26,7 @@ class RomMap:
 
 def image() -> bytes:
     """Return the 65,536 bytes to put at physical F0000h (and, on a real PC, below 4 GiB)."""
-    return (files("minivm.firmware") / "rom.bin").read_bytes()
+    return Path(__file__).with_name("rom.bin").read_bytes()
 
 
 def rom_map(rom: bytes) -> RomMap:

@@ -5,11 +5,11 @@ of the interrupts. rom.asm holds the same ones, and a test compares the two.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from minivm.core.bus import Bus
 from minivm.core.clock import Clock
 from minivm.core.memory import AddressSpace
+from minivm.core.record import record
 from minivm.engine.cpustate import CF, DS, ES, HF_SS32, ZF, Registers
 from minivm.firmware.bda import BiosDataArea
 
@@ -28,7 +28,7 @@ UNHANDLED = 0x106
 CMOS_INDEX, CMOS_DATA = 0x70, 0x71
 
 
-@dataclass(frozen=True)
+@record
 class Board:
     """What the services work with: memory, ports, time, the data area, and where to report."""
 

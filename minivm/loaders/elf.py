@@ -5,13 +5,13 @@ here with their bounds checked, not by a library: it would take half as long to 
 """
 
 import struct
-from dataclasses import dataclass
 
+from minivm.config import MachineConfig
+from minivm.core.record import record
+from minivm.errors import ImageError
 from minivm.loaders.image import Image
 from minivm.loaders.layout import Layout
 from minivm.loaders.plan import BootPlan
-from minivm.config import MachineConfig
-from minivm.errors import ImageError
 
 LARGEST_FILE_BYTES = 256 << 20
 """A kernel with its debug information may be larger than the machine's RAM, but not without end."""
@@ -25,7 +25,7 @@ _MACHINES = {3: 32, 62: 64}
 _OTHER_MACHINES = {2: "SPARC", 8: "MIPS", 20: "PowerPC", 21: "PowerPC", 40: "ARM", 183: "AArch64", 243: "RISC-V"}
 
 
-@dataclass(frozen=True)
+@record
 class Segment:
     """A PT_LOAD program header: `file_bytes` from `offset` go to `physical`, zeros follow up to `memory_bytes`."""
 
@@ -37,7 +37,7 @@ class Segment:
     memory_bytes: int
 
 
-@dataclass(frozen=True)
+@record
 class Elf:
     """An executable of 32 or 64 `bits`: where it starts (virtual), what it loads, where its section headers are."""
 

@@ -6,8 +6,6 @@ they are set together, so that they agree.
 
 from typing import Protocol
 
-from minivm.loaders.layout import CODE_SELECTOR, DATA_SELECTOR
-from minivm.loaders.plan import Entry
 from minivm.engine.cpustate import (
     CR0_ET,
     CR0_PE,
@@ -30,6 +28,8 @@ from minivm.engine.cpustate import (
     SegmentCache,
 )
 from minivm.engine.segments import update_hflags
+from minivm.loaders.layout import CODE_SELECTOR, DATA_SELECTOR
+from minivm.loaders.plan import Entry
 
 _FOUR_GIB = 0xFFFF_FFFF
 _REAL_CODE, _REAL_DATA = 0x9B00, 0x9300  # as after RESET (SDM vol. 3, table 9-1)

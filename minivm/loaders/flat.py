@@ -1,11 +1,11 @@
 """Flat binaries: bytes without a header, put at an address that the user says, and begun at their first byte."""
 
-from minivm.loaders.image import Image
-from minivm.loaders.layout import LOW_BOTTOM, Layout
-from minivm.loaders.plan import CONVENTIONAL_END, BootPlan, Entry
 from minivm.config import MachineConfig
 from minivm.core.memory import PAGE
 from minivm.errors import ImageError
+from minivm.loaders.image import Image
+from minivm.loaders.layout import LOW_BOTTOM, Layout
+from minivm.loaders.plan import CONVENTIONAL_END, BootPlan, Entry
 
 _USUAL_STACK = 0x7C00
 

@@ -1,9 +1,9 @@
 """The file that is to be booted, before anybody knows what it is."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
+from minivm.core.record import record
 from minivm.errors import ImageError
 from minivm.storage.disk import open_image_file
 
@@ -11,7 +11,7 @@ HEAD_BYTES = 0x9000
 """Enough to see every header that tells a kind; the last is an ISO's volume descriptor at 8000h."""
 
 
-@dataclass(frozen=True)
+@record
 class Image:
     """A guest's `name`, its `size` in bytes, its first bytes, and where the rest is: a file or `data`."""
 

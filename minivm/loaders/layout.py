@@ -4,9 +4,9 @@ Own tables lie as high as possible below 9F000h (above that an extended BIOS dat
 guest when low memory has no room.
 """
 
-from minivm.loaders.plan import CONVENTIONAL_END, HIGH_START, BootPlan, Entry
 from minivm.core.memory import PAGE
 from minivm.errors import ImageError
+from minivm.loaders.plan import CONVENTIONAL_END, HIGH_START, BootPlan, Entry
 
 LOW_BOTTOM = 0x500
 """The first byte behind the interrupt vectors and the BIOS data area."""

@@ -7,15 +7,15 @@ flat 32-bit mode with EAX = 2BADB002h and EBX pointing to the information struct
 import os
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from minivm.config import MachineConfig
+from minivm.core.record import record
+from minivm.errors import ImageError
 from minivm.loaders import elf
 from minivm.loaders.image import Image
 from minivm.loaders.layout import Layout
 from minivm.loaders.plan import HIGH_START, RAM, BootPlan, MemoryMap
-from minivm.config import MachineConfig
-from minivm.errors import ImageError
 
 HEADER_MAGIC, BOOT_MAGIC, MULTIBOOT_2_MAGIC = 0x1BAD_B002, 0x2BAD_B002, 0xE852_50D6
 SEARCHED_BYTES = 8192
@@ -35,7 +35,7 @@ _TEXT_FRAMEBUFFER = struct.pack("<QIIIBB6x", 0xB_8000, 160, 80, 25, 16, 2)  # ty
 _SYMBOL_TABLE, _STRING_TABLE = 2, 3  # section types (System V ABI, "Sections")
 
 
-@dataclass(frozen=True)
+@record
 class Addresses:
     """The load addresses of a kernel that is not ELF (header fields 12 to 28), all physical."""
 
@@ -46,7 +46,7 @@ class Addresses:
     entry: int
 
 
-@dataclass(frozen=True)
+@record
 class Header:
     """A Multiboot header with a right checksum at byte `offset` of the file."""
 
@@ -55,7 +55,7 @@ class Header:
     addresses: Addresses | None
 
 
-@dataclass(frozen=True)
+@record
 class Module:
     """A file for the kernel, at the physical `start`, with the words that came with it."""
 

@@ -7,12 +7,12 @@ is put into RAM by the plan, which then also says in which mode and where the CP
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from minivm.loaders.image import Image
 from minivm.config import MachineConfig
+from minivm.core.record import record
 from minivm.errors import ImageError
+from minivm.loaders.image import Image
 
 if TYPE_CHECKING:
     from minivm.core.memory import Memory
@@ -34,7 +34,7 @@ _LATER = {
 }
 
 
-@dataclass(frozen=True)
+@record
 class Entry:
     """How the CPU starts when no BIOS starts it.
 
@@ -55,7 +55,7 @@ class Entry:
     cr3: int = 0
 
 
-@dataclass(frozen=True)
+@record
 class BootPlan:
     """What to do before the first instruction.
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
+from minivm.config import MachineConfig
+from minivm.errors import ImageError
 from minivm.loaders.detect import SIGNATURE, SIGNATURE_OFFSET, has_signature
 from minivm.loaders.image import Image
 from minivm.loaders.plan import BootPlan
-from minivm.config import MachineConfig
-from minivm.errors import ImageError
 from minivm.storage.disk import Disk, Medium, open_disk
 from minivm.storage.geometry import SECTOR
 

@@ -6,7 +6,8 @@ already written with another.
 """
 
 import struct
-from dataclasses import dataclass
+
+from minivm.core.record import record
 
 SECTOR = 512
 """Bytes in a sector."""
@@ -16,7 +17,7 @@ MBR_TABLE = 0x1BE
 """Where a master boot record keeps its four partition entries of 16 bytes."""
 
 
-@dataclass(frozen=True)
+@record
 class Geometry:
     """Cylinders, heads, and sectors per track; sectors count from 1, the others from 0."""
 
@@ -42,7 +43,7 @@ class Geometry:
         return cylinder, head, sector + 1
 
 
-@dataclass(frozen=True)
+@record
 class FloppyType:
     """One standard floppy: its shape, the drive that takes it, and its FAT media descriptor byte.
 
@@ -110,7 +111,7 @@ def _floppy_of_parameter_block(size: int, boot_sector: bytes) -> FloppyType | No
     return None
 
 
-@dataclass(frozen=True)
+@record
 class Partition:
     """One entry of a master boot record; `first` and `count` are in sectors, `last_chs` is as the entry says."""
 
