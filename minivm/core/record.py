@@ -28,6 +28,8 @@ def record(cls: Class) -> Class:
         "__match_args__": tuple(fields),
         "__dataclass_fields__": _DataclassFields(),
     } | _METHODS
+    if hasattr(cls, "__post_init__"):
+        members["__init__"] = _init_then_post
     for name, member in members.items():
         if name not in cls.__dict__ or name == "__match_args__":
             setattr(cls, name, member)
@@ -69,13 +71,15 @@ class _DataclassFields:
 
 def _init(self: Any, *values: Any, **named: Any) -> None:
     fields = self._record_fields
-    if len(values) == len(fields) and not named:
-        self.__dict__.update(zip(fields, values, strict=True))
-    else:
+    if len(values) != len(fields) or named:
         self.__dict__.update(_bind(self, fields, values, named))
-    post_init = getattr(self, "__post_init__", None)
-    if post_init is not None:
-        post_init()
+    else:
+        self.__dict__.update(zip(fields, values, strict=True))
+
+
+def _init_then_post(self: Any, *values: Any, **named: Any) -> None:
+    _init(self, *values, **named)
+    self.__post_init__()
 
 
 def _bind(self: object, fields: dict[str, Any], values: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:

@@ -75,8 +75,7 @@ _LONG_GATE_TYPES = frozenset({14, 15})
 _ALWAYS_CLEARED = TF | NT | RF | VM
 
 
-@record
-class Event:
+class Event(NamedTuple):
     """Something to deliver: an exception, an INT n (`software`) or an interrupt from outside (`hardware`, also NMI).
 
     `return_ip` is the offset that the handler will return to. For INT n that lies behind the instruction, and
@@ -91,8 +90,7 @@ class Event:
     restart_ip: int | None = None
 
 
-@record
-class Delivered:
+class Delivered(NamedTuple):
     """The CPU stands at a handler: that of `vector`. `chain` holds the vectors that failed before, with the reason."""
 
     vector: int
@@ -159,14 +157,7 @@ def raise_event(processor: Processor, event: Event) -> Delivered | Collapse:
     details: list[str] = []
     while True:
         try:
-            deliver(
-                processor,
-                event.vector,
-                software=event.software,
-                error_code=event.error_code,
-                return_ip=event.return_ip,
-                hardware=event.hardware,
-            )
+            _deliver_event(processor, event)
             return Delivered(event.vector, tuple(chain))
         except Fault as fault:
             chain.append((event.vector, fault.reason))
@@ -210,6 +201,11 @@ def deliver(
     `software` is an INT n, INT3 or INTO (the gate's DPL is checked), `hardware` an interrupt from outside or an NMI;
     neither means an exception, for which `error_code` is pushed if its vector has one. `return_ip` is pushed.
     """
+    _deliver_event(processor, Event(vector, return_ip, software, hardware, error_code))
+
+
+def _deliver_event(processor: Processor, event: Event) -> None:
+    vector, return_ip, software, hardware, error_code, _ = event
     cpu = processor.cpu
     exception = not (software or hardware)
     flags = cpu.rflags
