@@ -39,6 +39,15 @@ class Receiver(Protocol):
         """Queue `data` at the host's end of the line."""
 
 
+_CARRIAGE_RETURN = 0x0D
+_HIGH = {code: decode(bytes((code,))) for code in range(0x80, 0x100)}
+
+
+def _as_text(data: bytes | bytearray) -> str:
+    """Return control characters as they are, and bytes above 7Fh by code page 437."""
+    return data.decode("latin-1").translate(_HIGH)
+
+
 class SerialLog:
     """What the guest sent out of one serial port, or out of all of them, in order.
 
@@ -82,8 +91,24 @@ class SerialLog:
 
     def text(self) -> str:
         """Return the log as text: carriage returns left out, bytes above 7Fh as code page 437."""
-        plain = bytes(self.data).replace(b"\r", b"")
-        return "".join(chr(byte) if byte < 0x80 else decode(bytes((byte,))) for byte in plain)
+        return _as_text(self.data.replace(b"\r", b""))
+
+    def find(self, text: str, start: int) -> int | None:
+        """Return how many bytes were sent up to the end of `text`, looking from byte `start` on; None without it.
+
+        Carriage returns count for nothing, as in `text()`.
+        """
+        begin = max(0, start - self.dropped)
+        tail = self.data[begin:]
+        at = _as_text(tail.replace(b"\r", b"")).find(text)
+        if at < 0:
+            return None
+        wanted, length = at + len(text), 0
+        for place, byte in enumerate(tail, start=1):
+            length += byte != _CARRIAGE_RETURN
+            if length >= wanted:
+                return self.dropped + begin + place
+        return self.dropped + begin
 
 
 class Console:
@@ -100,7 +125,6 @@ class Console:
         self.serial = serial
         self.ports = ports
         self._seen = 0
-        self._gone_from_screen: str | None = None
 
     @property
     def screen(self) -> TextScreen:
@@ -116,18 +140,24 @@ class Console:
         """Press the keys for `text`, in the notation of `--type`; raises `ConfigError` for a key that is not there."""
         self._keyboard.type(parse_keys(text))
 
+    def play(self, events: Iterable[KeyEvent]) -> None:
+        """Press and release keys, one after the other, at a pace that the guest can follow."""
+        self._keyboard.type(events)
+
     def shows(self, text: str) -> bool:
         """Tell whether `text` stands on the screen or came out of a serial port.
+
+        On the screen, blanks at a row's end count only where `text` ends in one, as a prompt may.
 
         Serial text is used up: the next call looks behind what this one found, so that a prompt that comes again
         can be waited for again.
         """
-        serial = self.serial.text()
-        at = serial.find(text, max(0, self._seen - self.serial.dropped))
-        if at >= 0:
-            self._seen = at + len(text)
+        end = self.serial.find(text, self._seen)
+        if end is not None:
+            self._seen = end
             return True
-        return text in self.screen.text()
+        screen = self.screen
+        return text in screen.text() or (text.endswith(" ") and text in screen.padded_text())
 
     def report(self) -> str:
         """Return the screen and the end of the serial log, for a failed expectation."""

@@ -58,6 +58,11 @@ class TextScreen:
         """Return the rows joined by newlines, each stripped at its right end, without the empty rows at the bottom."""
         return "\n".join(self.lines()).rstrip("\n")
 
+    def padded_text(self) -> str:
+        """Return all rows in their full width, joined by newlines."""
+        text = cp437.decode(self.characters)
+        return "\n".join(text[start : start + self.columns] for start in range(0, len(text), self.columns))
+
     def cell(self, row: int, column: int) -> Cell:
         """Return one cell, taken apart; raises `IndexError` outside the screen."""
         if not (0 <= row < self.rows and 0 <= column < self.columns):
