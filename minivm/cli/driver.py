@@ -40,6 +40,12 @@ class Face(Protocol):
     def take_input(self) -> Ended | None:
         """Hand the input that is there to the machine; an end when the user asks for it."""
 
+    def finish(self, ended: Ended) -> None:
+        """Show how it ended."""
+
+    def close(self) -> None:
+        """Give everything back to the host, also when the run failed."""
+
 
 class Driver:
     """Runs `machine` until it ends, the script is met, a limit is reached, or the user or a signal ends it."""

@@ -17,8 +17,17 @@ _WORDS = {
     "timeout": "timed out",
     "max-ticks": "the ticks allowed are used up",
     "interrupted": "interrupted",
+    "terminated": "ended by a signal",
 }
-STATUSES = {"script-met": 0, "quit": 0, "timeout": 124, "max-ticks": 124, "interrupted": 130, "terminated": 143}
+TIMED_OUT = 124
+STATUSES = {
+    "script-met": 0,
+    "quit": 0,
+    "timeout": TIMED_OUT,
+    "max-ticks": TIMED_OUT,
+    "interrupted": 130,
+    "terminated": 143,
+}
 """Exit statuses of the ends that the host brings about; the others are `Ended.status`."""
 
 
@@ -82,9 +91,17 @@ def autopsy_text(autopsy: Autopsy) -> str:
         name = vector_name(vector)
         lines.append(f"  {number}. {vector:02X}h{' ' + name if name else ''}: {words}")
     lines += [f"     {line}" for line in autopsy.details]
-    lines += ["", f"registers at the first of them, {autopsy.mode} mode:", *register_table(autopsy.registers)]
+    lines += ["", f"registers at the first of them, {mode_words(autopsy.mode)}:", *register_table(autopsy.registers)]
     lines += ["", "code there:", *_code_lines(autopsy)]
     return "\n".join(lines)
+
+
+def mode_words(mode: str) -> str:
+    """Return the name of a mode of the CPU, as `Registers.mode` has it."""
+    named = {"real": "real mode", "vm86": "virtual-8086 mode", "64": "64-bit mode"}
+    if mode.startswith("compat"):
+        return f"{mode.removeprefix('compat')}-bit compatibility mode"
+    return named.get(mode, f"{mode}-bit protected mode")
 
 
 def register_table(registers: dict[str, int], columns: int = 4) -> list[str]:

@@ -5,10 +5,9 @@ import time
 from argparse import Namespace
 
 from minivm.cli import report
-from minivm.cli.driver import Driver
+from minivm.cli.driver import Driver, Face
 from minivm.cli.options import Settings, configure, settings
 from minivm.cli.pacing import Pacing
-from minivm.cli.plain import PlainFace
 from minivm.cli.script import Script
 from minivm.core.record import replace
 from minivm.machine import Ended, Machine
@@ -27,19 +26,51 @@ def run(arguments: Namespace) -> int:
     with pc.build(replace(wanted.config, guest=path), image=image) as machine:
         if wanted.stop_at_start:
             return _show_start(machine)
-        face = PlainFace(machine, wanted)
-        try:
-            ended = _drive(machine, face, wanted)
-        finally:
-            face.close()
+        wanted = replace(wanted, config=replace(wanted.config, guest=path))
+        ended = _run_with_face(machine, wanted)
         return _tell(machine, ended, wanted, time.perf_counter() - began)
 
 
-def _drive(machine: Machine, face: PlainFace, wanted: Settings) -> Ended:
+def _run_with_face(machine: Machine, wanted: Settings) -> Ended:
+    face, pacing = _face(machine, wanted)
     config = wanted.config
-    pacing = Pacing(config.speed, follow_host=config.clock == "host")
-    script = Script(wanted.script)
-    return Driver(machine, face, pacing, script=script, timeout=config.timeout, max_ticks=config.max_ticks).run()
+    try:
+        driver = Driver(
+            machine, face, pacing, script=Script(wanted.script), timeout=config.timeout, max_ticks=config.max_ticks
+        )
+        ended = driver.run()
+        face.finish(ended)
+    finally:
+        face.close()
+    return ended
+
+
+def _face(machine: Machine, wanted: Settings) -> tuple[Face, Pacing]:
+    """Return the face that fits standard input and output, and its pace: that of the host's clock on a terminal."""
+    from minivm.cli.plain import PlainFace
+
+    config = wanted.config
+    speed, follow = config.speed, config.clock == "host"
+    if follow and speed is None:
+        speed = 1.0
+    if not wanted.json and _is_terminal():
+        from minivm.cli.live import LiveFace
+
+        speed = speed if speed is not None or wanted.speed_given else 1.0
+        return LiveFace(machine, wanted), Pacing(speed, follow_host=follow)
+    return PlainFace(machine, wanted), Pacing(speed, follow_host=follow)
+
+
+def _is_terminal() -> bool:
+    # Asked first without loading the module that knows terminals.
+    try:
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            return False
+    except (AttributeError, ValueError):
+        return False
+    from minivm.cli.terminal import is_terminal
+
+    return is_terminal()
 
 
 def _tell(machine: Machine, ended: Ended, wanted: Settings, wall_seconds: float) -> int:
@@ -47,19 +78,19 @@ def _tell(machine: Machine, ended: Ended, wanted: Settings, wall_seconds: float)
     status = report.status_of(ended)
     if wanted.json:
         print(report.as_json(ended, machine, wanted.guest, wall_seconds))
-    elif not wanted.quiet:
-        _complain(machine, ended)
+    if wanted.quiet:
+        return status
+    if ended.autopsy is not None:
+        print(report.autopsy_text(ended.autopsy), file=sys.stderr)
+    elif status == report.TIMED_OUT:
+        screen = machine.screen.text() or "(empty)"
+        print(f"minivm: {report.sentence(ended, machine)}; the screen:\n{screen}", file=sys.stderr)
     return status
 
 
-def _complain(machine: Machine, ended: Ended) -> None:
-    if ended.autopsy is not None:
-        print(report.autopsy_text(ended.autopsy), file=sys.stderr)
-    elif report.status_of(ended) == 124:
-        print(f"minivm: {report.sentence(ended, machine)}; the screen:\n{machine.screen.text()}", file=sys.stderr)
-
-
 def _show_start(machine: Machine) -> int:
-    print(f"at the first instruction, mode {machine.cpu.mode}:")
-    print("\n".join(report.register_table(machine.cpu.as_dict())))
+    """Print where the machine is before its first instruction."""
+    cpu = machine.cpu
+    print(f"at the first instruction, {report.mode_words(cpu.mode)}:")
+    print("\n".join(report.register_table(cpu.as_dict())))
     return 0
