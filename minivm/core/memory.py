@@ -33,7 +33,7 @@ class Memory:
         if size_bytes % PAGE or not SMALLEST_BYTES <= size_bytes <= LARGEST_BYTES:
             raise ConfigError(f"memory is {size_bytes} bytes; give whole pages between 1M and 3G")
         self.size = size_bytes
-        self.buffer = mmap.mmap(-1, size_bytes)
+        self.buffer = mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self.view = memoryview(self.buffer)
         self.write_listeners: list[WriteListener] = []
 
