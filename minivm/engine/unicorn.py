@@ -395,7 +395,8 @@ class UnicornEngine:
             return "shutdown"
         self._change_gear(stepping=True)
         cell = self._cell
-        cell.window, cell.limit, cell.stopped = 0, FOREVER, 0
+        # Unicorn counts at the next instruction's start, so the next block's hook runs, too: it shall book nothing.
+        cell.window, cell.limit, cell.stopped = 0, cell.retired + 1, 0
         cell.frozen, cell.entries = int(self._mid_block), 0
         before = self.cpu.linear_ip
         halts = self._at_hlt()
@@ -435,10 +436,11 @@ class UnicornEngine:
 
     def _book_rewritten_block(self, before: int) -> None:
         """An instruction that rewrote its own block was charged with the rest of it: do as the run gear does."""
-        cell = self._cell
-        if self._mid_block and cell.entries > 1:
+        cell, after = self._cell, self.cpu.linear_ip
+        inside = before < after < cell.address + cell.size  # a jump at the block's end enters the next one, too
+        if self._mid_block and cell.entries > 1 and inside:
             cell.address, cell.start = before, cell.retired
-            cell.size = self.cpu.linear_ip - before
+            cell.size = after - before
             cell.retired += cell.size
 
     def _at_hlt(self) -> bool:
@@ -480,7 +482,7 @@ class UnicornEngine:
     def _leave_block(self) -> None:
         cell = self._cell
         self._mid_block = False
-        cell.start, cell.size, cell.address = cell.retired, 0, self.cpu.linear_ip
+        cell.start, cell.size = cell.retired, 0
 
     def _charge(self, ticks: int) -> int:
         """Let the current instruction take `ticks` more; return the position behind it."""
@@ -736,7 +738,7 @@ class UnicornEngine:
         hook(library.HOOK_BLOCK, self.thunk.callback, data=self._cell)
         hook(library.HOOK_INTR, library.INTR_CALLBACK(self._on_exception))
         hook(library.HOOK_INSN_INVALID, library.FLAG_CALLBACK(self._on_invalid))
-        hook(library.HOOK_MEM_INVALID, library.MEMORY_CALLBACK(self._on_invalid_memory))
+        self._hook_holes(library.MEMORY_CALLBACK(self._on_invalid_memory))
         hook(library.HOOK_TLB_FILL, self._fills.callback, data=self._fills.cell)
         for instruction, callback in (
             (library.INSN_IN, library.IN_CALLBACK(self._on_in)),
@@ -749,6 +751,17 @@ class UnicornEngine:
         ):
             hook(library.HOOK_INSN, callback, insn=instruction)
         self._uc.set_tlb_mode(library.TLB_VIRTUAL)
+
+    def _hook_holes(self, callback: Any) -> None:
+        """Hook refused accesses everywhere but in RAM: where such a hook lies, every store takes the slow path."""
+        end = 0
+        for region in self.space.regions:
+            if region.base > end:
+                self._uc.hook(library.HOOK_MEM_INVALID, callback, begin=end, end=region.base - 1)
+            if not region.writable:
+                self._uc.hook(library.HOOK_MEM_INVALID, callback, begin=region.base, end=region.end - 1)
+            end = region.end
+        self._uc.hook(library.HOOK_MEM_INVALID, callback, begin=end, end=_HIGHEST_MMIO - 1)
 
     def _on_syscall_hook(self, uc: int, data: int, unused: int) -> None:
         self._on_syscall(uc, data)
