@@ -30,8 +30,10 @@ MSR_EFER = 0xC000_0080
 _MARK = 0x1DEA_5EED_0F0F_A5C3
 _CPU_BYTES = 1 << 16  # QEMU's X86CPU is smaller than this
 _STRUCT_BYTES = 1 << 12
+_USUAL_PLACE = (440, 35408)
+"""Where 2.1.4 has `uc->cpu` and the registers behind it; taken only when the probe finds it, too."""
 _CODE = 0x1000
-_FAULT = b"\x66\xb8\x38\x12\x8e\xd8"  # mov ax, 1238h; mov ds, ax: #GP(1238h), since there is no GDT
+_LOAD_DS = b"\x66\xb8%b\x8e\xd8"  # mov ax, selector; mov ds, ax: #GP(selector), since there is no GDT
 
 
 @record
@@ -111,18 +113,36 @@ class _Scratch:
         )
 
     def _find_head(self) -> tuple[int, int, int]:
-        """Put a mark into RAX and look for it behind every pointer in `uc_struct`."""
-        mark = c_uint64(_MARK)
-        self._library.dll.uc_reg_write(self._uc.handle, REG_RAX, ctypes.byref(mark))
-        words = self._peek(self._uc.address, _STRUCT_BYTES)
+        """Find the registers behind a pointer in `uc_struct`, on this engine and on another one.
+
+        On one engine alone, some other pointer may happen to have the registers a few pages behind it.
+        """
+        other = self._library.open()
+        try:
+            other.set_buffer_size(1 << 20)
+            places = self._head_candidates(self._uc, _MARK) & self._head_candidates(other, ~_MARK)
+        finally:
+            other.close()
+        if not places:
+            raise EngineError(_not_found("the CPU's registers", self._library))
+        pointer_at, offset = _USUAL_PLACE if _USUAL_PLACE in places else min(places)
+        cpu = c_void_p.from_address(self._uc.address + pointer_at).value or 0
+        return pointer_at, cpu, offset
+
+    def _head_candidates(self, uc: Uc, value: int) -> set[tuple[int, int]]:
+        """Put `value` into RAX; return (place of the pointer in `uc_struct`, distance of RAX behind it)."""
+        mark = c_uint64(value)
+        self._library.dll.uc_reg_write(uc.handle, REG_RAX, ctypes.byref(mark))
+        words = self._peek(uc.address, _STRUCT_BYTES)
+        candidates = set()
         for offset in range(0, len(words) - 7, 8):
             pointer = unpack_from("<Q", words, offset)[0]
             if pointer < 1 << 16 or pointer >> 47 or pointer % 8:
                 continue
             found = self._peek(pointer, _CPU_BYTES).find(bytes(mark))
             if found >= 0:
-                return offset, pointer, found
-        raise EngineError(_not_found("the CPU's registers", self._library))
+                candidates.add((offset, found))
+        return candidates
 
     def _check_head(self) -> None:
         """See that the fields behind RAX are where `CpuHead` says: flags in both directions, CR0, the mode."""
@@ -147,26 +167,33 @@ class _Scratch:
         return self._only("EFER", candidates or set())
 
     def _find_exception_fields(self) -> tuple[int, int]:
-        """Return the offsets of the error code and of the next instruction pointer, by one fault and one INT."""
-        self._execute(_FAULT)
-        faulted = {at for at in self._ints_equal_to(0x1238) if at % 4 == 0 and at > CpuHead.a20_mask.offset}
-        self._execute(b"\x90" * 0x35 + b"\xcd\x13")  # int 13h; a rare value for the instruction behind it
-        software = self._words_equal_to(_CODE + 0x37)
-        pairs = [
-            (code, next_eip)
-            for code in sorted(faulted)
-            for next_eip in sorted(software)
-            if code + 8 == next_eip and self._int_at(code + 4) == 1
-        ]
+        """Return the offsets of the error code and of the next instruction pointer, by a fault and two INTs.
+
+        The INTs are at different places, so that a word that happens to be equal does not count. A second fault
+        would be a double fault.
+        """
+        codes = self._faulted(0x1238)
+        nexts = self._interrupted(0x35) & self._interrupted(0x53)
+        pairs = [(code, code + 8) for code in codes if code + 8 in nexts and self._int_at(code + 4) == 1]
         if len(pairs) != 1:
             raise EngineError(_not_found("the exception's fields", self._library))
         return pairs[0]
+
+    def _faulted(self, selector: int) -> set[int]:
+        """Load a selector that is not there; return where its number, the error code, stands then."""
+        self._execute(_LOAD_DS % selector.to_bytes(2, "little"))
+        return {at for at in self._ints_equal_to(selector) if at > CpuHead.a20_mask.offset}
+
+    def _interrupted(self, nops: int) -> set[int]:
+        """Execute some NOPs and INT 13h; return where the address behind the INT stands then."""
+        self._execute(b"\x90" * nops + b"\xcd\x13")
+        return self._words_equal_to(_CODE + nops + 2)
 
     def _find_old_exception(self, next_eip: int) -> int:
         """Return the offset of what QEMU remembers to make double faults: behind DR0-7 and four more words."""
         offset = next_eip + 8 + 64 + 32
         self._set_int(offset, -1)
-        self._execute(_FAULT)
+        self._faulted(0x1238)
         if self._int_at(offset) != 13:
             raise EngineError(_not_found("the previous exception", self._library))
         return offset
