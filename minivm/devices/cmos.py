@@ -240,6 +240,19 @@ class Cmos:
         self._chain_start_ns = state.chain_start_ns
         self._drive()
 
+    def inspect(self) -> CmosState:
+        """Return what the guest would find now, UIP and pending flags included, and change nothing by looking.
+
+        `state()` is as of the last look at the clock, and settling it here would make an inspected machine another one.
+        """
+        before = self.state()
+        self._settle()
+        if self._update_in_progress():
+            self._memory[REGISTER_A] |= UPDATE_IN_PROGRESS
+        now = self.state()
+        self._memory[:], self._flags, self._settled_ns = before.memory, before.flags, before.settled_ns
+        return now
+
     # Time: what happened between two looks.
 
     def _settle(self) -> None:
