@@ -6,10 +6,12 @@ the rest the slower way is taken, and `minivm doctor` says which.
 """
 
 import ctypes
+import itertools
 import mmap
 import os
+from collections.abc import Iterator
 from ctypes import c_ubyte, c_uint64, c_void_p
-from struct import Struct, unpack_from
+from struct import unpack_from
 
 from minivm.core.record import record
 from minivm.engine.cpustate import CF, CR0_PE, HF_CS64, IF, CpuHead, Registers
@@ -31,7 +33,7 @@ _MARK = 0x1DEA_5EED_0F0F_A5C3
 _CPU_BYTES = 1 << 16  # QEMU's X86CPU is smaller than this
 _STRUCT_BYTES = 1 << 12
 _USUAL_PLACE = (440, 35408)
-"""Where 2.1.4 has `uc->cpu` and the registers behind it; taken only when the probe finds it, too."""
+"""Where 2.1.4 has `uc->cpu`, and the registers behind it: the first place to try."""
 _CODE = 0x1000
 _LOAD_DS = b"\x66\xb8%b\x8e\xd8"  # mov ax, selector; mov ds, ax: #GP(selector), since there is no GDT
 
@@ -120,29 +122,35 @@ class _Scratch:
         other = self._library.open()
         try:
             other.set_buffer_size(1 << 20)
-            places = self._head_candidates(self._uc, _MARK) & self._head_candidates(other, ~_MARK)
+            self._mark(self._uc, _MARK)
+            self._mark(other, ~_MARK)
+            for place in itertools.chain([_USUAL_PLACE], self._head_candidates()):
+                if self._rax(self._uc, place) == c_uint64(_MARK).value and (
+                    self._rax(other, place) == c_uint64(~_MARK).value
+                ):
+                    pointer_at, offset = place
+                    return pointer_at, c_void_p.from_address(self._uc.address + pointer_at).value or 0, offset
         finally:
             other.close()
-        if not places:
-            raise EngineError(_not_found("the CPU's registers", self._library))
-        pointer_at, offset = _USUAL_PLACE if _USUAL_PLACE in places else min(places)
-        cpu = c_void_p.from_address(self._uc.address + pointer_at).value or 0
-        return pointer_at, cpu, offset
+        raise EngineError(_not_found("the CPU's registers", self._library))
 
-    def _head_candidates(self, uc: Uc, value: int) -> set[tuple[int, int]]:
-        """Put `value` into RAX; return (place of the pointer in `uc_struct`, distance of RAX behind it)."""
-        mark = c_uint64(value)
-        self._library.dll.uc_reg_write(uc.handle, REG_RAX, ctypes.byref(mark))
-        words = self._peek(uc.address, _STRUCT_BYTES)
-        candidates = set()
+    def _mark(self, uc: Uc, value: int) -> None:
+        self._library.dll.uc_reg_write(uc.handle, REG_RAX, ctypes.byref(c_uint64(value)))
+
+    def _rax(self, uc: Uc, place: tuple[int, int]) -> int | None:
+        """Return the word at a (place of the pointer in `uc_struct`, distance behind it); None where nothing is."""
+        pointer = self._peek(uc.address + place[0], 8)
+        word = self._peek(int.from_bytes(pointer, "little") + place[1], 8)
+        return int.from_bytes(word, "little") if word else None
+
+    def _head_candidates(self) -> Iterator[tuple[int, int]]:
+        """Look for the mark behind every pointer in `uc_struct`."""
+        words, mark = self._peek(self._uc.address, _STRUCT_BYTES), bytes(c_uint64(_MARK))
         for offset in range(0, len(words) - 7, 8):
             pointer = unpack_from("<Q", words, offset)[0]
-            if pointer < 1 << 16 or pointer >> 47 or pointer % 8:
-                continue
-            found = self._peek(pointer, _CPU_BYTES).find(bytes(mark))
-            if found >= 0:
-                candidates.add((offset, found))
-        return candidates
+            if 1 << 16 <= pointer < 1 << 47 and pointer % 8 == 0:
+                for found in sorted(_places(self._peek(pointer, _CPU_BYTES), mark)):
+                    yield offset, found
 
     def _check_head(self) -> None:
         """See that the fields behind RAX are where `CpuHead` says: flags in both directions, CR0, the mode."""
@@ -218,10 +226,10 @@ class _Scratch:
         return self._peek(self._cpu + self._head, _CPU_BYTES // 4)
 
     def _words_equal_to(self, value: int) -> set[int]:
-        return {at * 8 for at, (word,) in enumerate(Struct("<Q").iter_unpack(self._state())) if word == value}
+        return _places(self._state(), value.to_bytes(8, "little"))
 
     def _ints_equal_to(self, value: int) -> set[int]:
-        return {at * 4 for at, (word,) in enumerate(Struct("<I").iter_unpack(self._state())) if word == value}
+        return _places(self._state(), value.to_bytes(4, "little"))
 
     def _int_at(self, offset: int) -> int:
         return ctypes.c_int32.from_address(self._cpu + self._head + offset).value
@@ -233,6 +241,16 @@ class _Scratch:
         if len(offsets) != 1:
             raise EngineError(_not_found(name, self._library))
         return offsets.pop()
+
+
+def _places(memory: bytes, word: bytes) -> set[int]:
+    """Return the offsets in `memory`, multiples of the word's length, at which `word` stands."""
+    found, places = memory.find(word), set()
+    while found >= 0:
+        if found % len(word) == 0:
+            places.add(found)
+        found = memory.find(word, found + 1)
+    return places
 
 
 def _find_no_exit_request(library: Library, peek: _Peek) -> int | None:
