@@ -27,6 +27,7 @@ from minivm.devices.vga import VgaText
 from minivm.engine.unicorn import UnicornEngine
 from minivm.errors import ConfigError
 from minivm.firmware.bios import FLOPPY, HARD_DISK, Bios
+from minivm.firmware.foreign import LARGEST_BYTES, read_rom
 from minivm.firmware.services import ROM_SEGMENT
 from minivm.loaders.entry import enter
 from minivm.machine import Machine
@@ -47,6 +48,8 @@ def build(config: MachineConfig, *, image: bytes | None = None, native: bool | N
     if config.engine == "kvm":
         raise ConfigError("engine: the KVM engine comes with a later version; use unicorn or auto")
     plan = loaders.prepare(config, data=image)
+    if config.firmware is not None and plan.entry is not None:
+        raise ConfigError(f"firmware: a guest of kind {plan.kind} needs MiniVM's own BIOS; leave --firmware out")
     return _Pc(config, plan, native).machine
 
 
@@ -57,6 +60,7 @@ class _Pc:
         self._config, self._plan = config, plan
         self._disks: list[Disk] = []
         self._a20_enabled = False
+        self._rom = read_rom(config.firmware) if config.firmware is not None else None
         try:
             self._open_disks()
             self._make_core(native)
@@ -77,7 +81,8 @@ class _Pc:
         self.tracer = Tracer(config.trace)
         self.ports = TracedBus(plain, self.tracer) if self.tracer.wants("io") else plain
         self._plain_ports = plain
-        regions = [Region(0, VGA_MEMORY_END, writable=True), Region(ROM, ROM_END - ROM, writable=False)]
+        rom = ROM if len(self._rom or b"") <= ROM_END - ROM else ROM_END - LARGEST_BYTES
+        regions = [Region(0, VGA_MEMORY_END, writable=True), Region(rom, ROM_END - rom, writable=False)]
         if config.memory > MIB:
             regions.append(Region(MIB, config.memory - MIB, writable=True))
         self.space = AddressSpace(self.memory, self.mmio, regions)
@@ -129,7 +134,6 @@ class _Pc:
             (0x80, 1, self.post_code, "post code"),
             (0x92, 1, self.port_92, "system control A"),
             (0xA0, 2, self.pic.slave, "pic1"),
-            (0xB2, 1, self.bios.trap, "bios trap"),
             (0xE9, 1, DebugConsole(out), "debug console"),
             (0x2F8, 8, self.com2, "com2"),
             (0x3B0, 0x30, self.vga, "vga"),
@@ -138,6 +142,8 @@ class _Pc:
         )
         for base, length, port, name in table:
             ports.map(base, length, port, name=name)
+        if self._rom is None:
+            ports.map(0xB2, 1, self.bios.trap, name="bios trap")
         ports.map(0xF4, 4, DebugExit(self._debug_exit), width=4, name="debug exit")
         for base in (0x604, 0xB004):
             ports.map(base, 2, PowerSwitch(self._power_off), width=2, name="power switch")
@@ -164,7 +170,10 @@ class _Pc:
     def _power_on(self) -> None:
         """Bring the machine to its first instruction: the reset vector, or a kernel's entry after POST."""
         self.engine.set_a20(True)
-        self.bios.load_rom()
+        if self._rom is not None:
+            self.memory.write(ROM_END - len(self._rom), self._rom)
+        else:
+            self.bios.load_rom()
         entry = self._plan.entry
         if entry is None:
             self._plan.load(self.memory)

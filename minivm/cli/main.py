@@ -24,6 +24,7 @@ COMMANDS = {
     "guests": "list the bundled guests",
     "asm": "assemble a source in NASM's language",
     "disasm": "show the instructions in a file, or in bytes given as hex",
+    "doctor": "what is installed, what the engine's probes found, what is missing",
 }
 """Every command, each a module of that name in this package with `configure(parser)` and `run(arguments)`."""
 

@@ -4,6 +4,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, cast
 
+from minivm.cli import report
 from minivm.cli.lines import READ_BYTES, Lines
 from minivm.cli.options import Settings
 from minivm.console import Console
@@ -23,7 +24,8 @@ class PlainFace:
     patience = None
 
     def __init__(self, machine: Machine, wanted: Settings) -> None:
-        self._console, self._wanted = cast(Console, machine.console), wanted
+        self._machine, self._wanted = machine, wanted
+        self._console = cast(Console, machine.console)
         self._raw = any(spec.kind == "stdio" for spec in wanted.config.serial)
         self._waiting = bytearray()
         self._at_line_start = True
@@ -69,13 +71,18 @@ class PlainFace:
         self._wait(seconds)
 
     def finish(self, ended: Ended) -> None:
-        """Write the rest, and the text screen as `--display` and `--screen` say."""
+        """Write the rest, and the text screen as `--display` and `--screen` say.
+
+        The screen of a run that timed out goes to standard error.
+        """
         self.show()
         display, always = self._wanted.config.display, self._wanted.show_screen
-        if self._wanted.json or (display == "none" and not always):
-            return
         text = self._console.screen.text()
-        if text or display == "text" or always:
+        late = report.status_of(ended) == report.TIMED_OUT
+        if late and not self._wanted.quiet:
+            print(f"minivm: {report.sentence(ended, self._machine)}; the screen:\n{text or '(empty)'}", file=sys.stderr)
+        wanted = always or display == "text" or (display == "auto" and text and not late)
+        if wanted and not self._wanted.json:
             before = "" if self._at_line_start else "\n"
             write_all(f"{before}{text}\n".encode(sys.stdout.encoding or "utf-8", "replace"))
 

@@ -78,13 +78,8 @@ def _tell(machine: Machine, ended: Ended, wanted: Settings, wall_seconds: float)
     status = report.status_of(ended)
     if wanted.json:
         print(report.as_json(ended, machine, wanted.guest, wall_seconds))
-    if wanted.quiet:
-        return status
-    if ended.autopsy is not None:
+    if ended.autopsy is not None and not wanted.quiet:
         print(report.autopsy_text(ended.autopsy), file=sys.stderr)
-    elif status == report.TIMED_OUT:
-        screen = machine.screen.text() or "(empty)"
-        print(f"minivm: {report.sentence(ended, machine)}; the screen:\n{screen}", file=sys.stderr)
     return status
 
 
