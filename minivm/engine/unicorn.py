@@ -301,9 +301,10 @@ class UnicornEngine:
                 return self._why_stopped()
             if self._flush_wanted:
                 self._flush_shadow()
-                cell.stopped = 0
-                self._restore_limit(until)
-                continue
+                if cell.stopped:  # otherwise a HLT or a refused access came first
+                    cell.stopped = 0
+                    self._restore_limit(until)
+                    continue
             if status == library.ERR_OK and not self._retry:
                 return "halted"
             ended = self._go_on_after(status)
