@@ -18,6 +18,8 @@ from minivm.errors import ExpectationFailed
 
 NS_PER_MS = 1_000_000
 NS_PER_SECOND = 1_000_000_000
+LONGEST_DRAIN = 10 * NS_PER_SECOND
+"""How long an ended machine's serial ports may take for their last bytes: 16 of them at 50 baud and more."""
 DEFAULT_SLICE = 20 * NS_PER_MS
 """The longest go without a look at the host, in ticks; the guest's run does not depend on it."""
 
@@ -128,6 +130,7 @@ class Machine:
         self.resets = 0
         self.idle_ns = 0
         self.closers: list[Callable[[], None]] = []
+        self.sending: Callable[[], bool] = bool  # whether a serial port still has something on its line
         self._interrupts = interrupts
         self._power_on = power_on
         self._request: Ended | None = None
@@ -316,8 +319,7 @@ class Machine:
             return self.ended
         if not engine.in_block:
             if self._request is not None:
-                self.ended = self._request
-                return self.ended
+                return self._end(self._request)
             if self._reset_wanted:
                 self._do_reset()
             self.clock.advance_to(engine.position)
@@ -334,8 +336,7 @@ class Machine:
                 self.halted = True
                 self.halts += 1
             case Shutdown(autopsy=autopsy):
-                self.ended = Ended("shutdown", autopsy=autopsy)
-                return self.ended
+                return self._end(Ended("shutdown", autopsy=autopsy))
             case Stopped():
                 return STOPPED
         return None
@@ -361,8 +362,7 @@ class Machine:
         """Halt for good, unless an alarm still has something to say, such as a reset on its way."""
         if self.clock.next_due != NEVER and self._last_words():
             return None
-        self.ended = HALTED
-        return self.ended
+        return self._end(HALTED)
 
     def _last_words(self) -> bool:
         """Let the alarms of the next millisecond ring: a controller may be about to reset or to raise a line."""
@@ -372,6 +372,14 @@ class Machine:
             if self._reset_wanted or self._request is not None:
                 return True
         return False
+
+    def _end(self, ended: Ended) -> Ended:
+        """End for good, once what the guest has sent is out of the serial ports."""
+        end = self.engine.position + LONGEST_DRAIN
+        while self.sending() and self.clock.next_due <= end:
+            self.pass_time(self.clock.next_due)
+        self.ended = ended
+        return ended
 
     def _do_reset(self) -> None:
         self._reset_wanted = False

@@ -163,6 +163,7 @@ class _Pc:
             interrupts=self.pic, devices=devices, power_on=self._power_on,
         )  # fmt: skip
         self.machine.console = Console(self.vga, self.keyboard, self.log, self.lines)
+        self.machine.sending = lambda: self.com1.sending or self.com2.sending
         self.machine.closers.append(self._close_disks)
         self.machine.closers.append(self.tracer.close)
         self.tracer.attach(self.machine)

@@ -189,6 +189,11 @@ class Uart:
         return bool(self._line_control & SET_BREAK)
 
     @property
+    def sending(self) -> bool:
+        """Whether a character is on the line, or waits for it."""
+        return self._transmit_shift is not None
+
+    @property
     def unread(self) -> int:
         """How many characters of the host have not yet reached the chip."""
         return len(self._host_queue) + (self._receive_shift is not None)
