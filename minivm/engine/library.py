@@ -18,7 +18,8 @@ ARCH_X86, MODE_64 = 4, 8
 PROT_READ, PROT_WRITE, PROT_EXEC, PROT_ALL = 1, 2, 4, 7
 
 HOOK_INTR, HOOK_INSN, HOOK_CODE, HOOK_BLOCK = 1, 2, 4, 8
-HOOK_MEM_INVALID, HOOK_INSN_INVALID, HOOK_TLB_FILL = 1008, 16384, 131072
+HOOK_MEM_INVALID, HOOK_INSN_INVALID, HOOK_EDGE_GENERATED, HOOK_TLB_FILL = 1008, 16384, 32768, 131072
+HOOK_MEM_WRITE = 2048
 INSN_CPUID, INSN_IN, INSN_OUT, INSN_RDTSC, INSN_RDTSCP, INSN_SYSCALL, INSN_SYSENTER = 113, 218, 500, 608, 609, 699, 700
 REG_EFLAGS, REG_RAX, REG_CR0, REG_CR3, REG_CR4, REG_MSR = 25, 35, 50, 53, 54, 248
 
@@ -51,6 +52,7 @@ IN_CALLBACK = CFUNCTYPE(c_uint32, c_void_p, c_uint32, c_int, c_void_p)
 OUT_CALLBACK = CFUNCTYPE(None, c_void_p, c_uint32, c_int, c_uint32, c_void_p)
 INTR_CALLBACK = CFUNCTYPE(None, c_void_p, c_uint32, c_void_p)
 BLOCK_CALLBACK = CFUNCTYPE(None, c_void_p, c_uint64, c_uint32, c_void_p)
+EDGE_CALLBACK = CFUNCTYPE(None, c_void_p, c_void_p, c_void_p, c_void_p)
 FLAG_CALLBACK = CFUNCTYPE(c_int, c_void_p, c_void_p)
 FILL_CALLBACK = CFUNCTYPE(c_bool, c_void_p, c_uint64, c_int, POINTER(TlbEntry), c_void_p)
 MEMORY_CALLBACK = CFUNCTYPE(c_bool, c_void_p, c_int, c_uint64, c_int, c_int64, c_void_p)
@@ -185,6 +187,11 @@ class Uc:
         """Let the guest see `length` bytes of the host's memory at `base`."""
         status = self.library.dll.uc_mem_map_ptr(self.handle, base, length, permissions, host_address)
         self.library.check(status, f"map RAM at {base:X}h")
+
+    def make_read_only(self, base: int, length: int) -> None:
+        """Let the guest only read and execute what was mapped as RAM; a write is dropped where a hook allows it."""
+        status = self.library.dll.uc_mem_protect(self.handle, base, length, PROT_READ | PROT_EXEC)
+        self.library.check(status, f"protect the ROM at {base:X}h")
 
     def map_mmio(self, base: int, length: int, read: Any, write: Any) -> None:
         """Send accesses to [base, base + length) to two callbacks, which are kept alive with the engine."""

@@ -17,7 +17,9 @@ from minivm.core.record import record
 from minivm.engine.cpustate import CF, CR0_PE, HF_CS64, IF, CpuHead, Registers
 from minivm.engine.library import (
     HOOK_INTR,
+    HOOK_MEM_WRITE,
     INTR_CALLBACK,
+    MEMORY_CALLBACK,
     PROT_ALL,
     REG_EFLAGS,
     REG_MSR,
@@ -36,11 +38,14 @@ _USUAL_PLACE = (440, 35408)
 """Where 2.1.4 has `uc->cpu`, and the registers behind it: the first place to try."""
 _CODE = 0x1000
 _LOAD_DS = b"\x66\xb8%b\x8e\xd8"  # mov ax, selector; mov ds, ax: #GP(selector), since there is no GDT
+_REWRITE = b"\xc6\x05\0\0\0\0\x90\x90"  # mov byte [rip], 90h; nop: overwrites the nop behind it
 
 
 @record
 class Layout:
     """Where the private places are: `cpu_pointer` and `no_exit_request` in `uc_struct`, the rest in the CPU's state.
+
+    `head` and `block_flags` count from the CPU's start, the rest of the CPU's places from its registers.
 
     `no_exit_request` is None when the probe did not find it: stores are then slower, nothing else changes.
     """
@@ -52,6 +57,7 @@ class Layout:
     exception_is_int: int
     exception_next_eip: int
     old_exception: int
+    block_flags: int
     no_exit_request: int | None
 
 
@@ -111,6 +117,7 @@ class _Scratch:
             exception_is_int=error_code + 4,
             exception_next_eip=next_eip,
             old_exception=self._find_old_exception(next_eip),
+            block_flags=self._find_block_flags(),
             no_exit_request=_find_no_exit_request(self._library, self._peek),
         )
 
@@ -205,6 +212,24 @@ class _Scratch:
         if self._int_at(offset) != 13:
             raise EngineError(_not_found("the previous exception", self._library))
         return offset
+
+    def _find_block_flags(self) -> int:
+        """Return where QEMU says how the next block is to be translated (its `cflags_next_tb`), from the CPU's start.
+
+        A store into the running block sets it to 1, "one instruction"; when the store's hook has asked for a stop, it
+        is still set after the run. Usually it is -1.
+        """
+        stop = self._library.dll.uc_emu_stop
+        self._uc.hook(HOOK_MEM_WRITE, MEMORY_CALLBACK(lambda uc, *access: bool(stop(uc))))
+        before = self._peek(self._cpu, self._head)
+        self._execute(_REWRITE)
+        after = self._peek(self._cpu, self._head)
+        places = {
+            at
+            for at in range(0, min(len(before), len(after)) - 3, 4)
+            if before[at : at + 4] == b"\xff\xff\xff\xff" and after[at : at + 4] == b"\x01\0\0\0"
+        }
+        return self._only("the next block's flags", places)
 
     # -- small tools --------------------------------------------------------------------------------------------
     def _execute(self, code: bytes) -> None:

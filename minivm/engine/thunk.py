@@ -5,15 +5,18 @@ Python callback there would cost 500 ns a block, this costs about one. It keeps 
 
 * before the limit it books the block: where and when it starts, and its bytes as ticks;
 * at the limit, or where a wanted interrupt can be taken, it asks the engine to stop, and nothing has happened yet;
-* in the middle of a block that the step gear walks through it does nothing (`frozen`).
+* a block that begins inside the one before and ends before it is the rest of a block that rewrote itself: what was
+  booked for that rest is given back, and nothing stops there;
+* in the step gear (`stepping`) it books nothing: it lets `allowed` blocks pass, and notes the last two.
 """
 
 import ctypes
 import mmap
 import os
 from ctypes import c_int64, c_uint64
+from typing import Any
 
-from minivm.engine.cpustate import HF_INHIBIT_IRQ, IF, CpuHead
+from minivm.engine.cpustate import HF_INHIBIT_IRQ, RF, CpuHead
 from minivm.engine.library import BLOCK_CALLBACK, Library
 
 
@@ -30,8 +33,12 @@ class BlockCell(ctypes.Structure):
         ("head", c_uint64),  # 30h: the CpuHead
         ("stop", c_uint64),  # 38h: uc_emu_stop
         ("stopped", c_uint64),  # 40h: set when the thunk asked for the stop
-        ("frozen", c_uint64),  # 48h: set while the step gear is inside a block
-        ("entries", c_uint64),  # 50h: blocks entered while frozen; two in one step mean rewritten code
+        ("stepping", c_uint64),  # 48h: set in the step gear
+        ("allowed", c_int64),  # 50h: in the step gear, how many more blocks may be entered
+        ("this_address", c_uint64),  # 58h: in the step gear, the last block entered but one: the instruction
+        ("this_size", c_uint64),  # 60h
+        ("next_address", c_uint64),  # 68h: and the last one: the block behind it, before which the engine stopped
+        ("next_size", c_uint64),  # 70h
     )
     retired: int
     limit: int
@@ -42,41 +49,82 @@ class BlockCell(ctypes.Structure):
     head: int
     stop: int
     stopped: int
-    frozen: int
-    entries: int
+    stepping: int
+    allowed: int
+    this_address: int
+    this_size: int
+    next_address: int
+    next_size: int
 
+    def end_of_cut(self, address: int, size: int) -> int | None:
+        """Return the tick at which [address, address + size) begins, if it is a cut-off rest of the current block."""
+        offset = (address - self.address) & _WORD
+        return self.start + offset if offset < self.size and offset + size < self.size else None
+
+    def book(self, address: int, size: int) -> None:
+        """Enter a block, as the machine code does it."""
+        cut = self.end_of_cut(address, size)
+        self.start = self.retired if cut is None else cut
+        self.address, self.size, self.retired = address, size, self.start + size
+
+
+_WORD = (1 << 64) - 1
 
 # System V: rdi = engine, rsi = address, edx = size, rcx = the cell. tests/engine/test_thunk.py assembles it again.
+# RF is cleared at a block's start: it has done its work when the block was looked up, and Unicorn would keep it until
+# some later block's end.
 ASSEMBLY = f"""
+    mov edx, edx
     cmp dword ptr [rcx + 0x48], 0
-    jne frozen
+    jne stepping
     mov rax, qword ptr [rcx]
-    cmp rax, qword ptr [rcx + 8]
+    mov r10, qword ptr [rcx + 0x30]
+    mov r8, rsi
+    sub r8, qword ptr [rcx + 0x10]
+    cmp r8, qword ptr [rcx + 0x18]
+    jb inside
+check:
+    cmp rax, qword ptr [rcx + 0x8]
     jge stop
-    mov r8, qword ptr [rcx + 0x30]
     mov r9d, dword ptr [rcx + 0x28]
-    test dword ptr [r8 + {CpuHead.eflags.offset:#x}], r9d
+    test dword ptr [r10 + {CpuHead.eflags.offset:#x}], r9d
     jz book
-    test dword ptr [r8 + {CpuHead.hflags.offset:#x}], {HF_INHIBIT_IRQ}
+    test dword ptr [r10 + {CpuHead.hflags.offset:#x}], {HF_INHIBIT_IRQ:#x}
     jz stop
 book:
-    mov edx, edx
+    and dword ptr [r10 + {CpuHead.eflags.offset:#x}], {~RF & 0xFFFF_FFFF:#x}
     mov qword ptr [rcx + 0x10], rsi
     mov qword ptr [rcx + 0x18], rdx
     mov qword ptr [rcx + 0x20], rax
     add rax, rdx
     mov qword ptr [rcx], rax
     ret
+inside:
+    lea r9, [r8 + rdx]
+    cmp r9, qword ptr [rcx + 0x18]
+    jae check
+    mov rax, qword ptr [rcx + 0x20]
+    add rax, r8
+    jmp book
+stepping:
+    mov rax, qword ptr [rcx + 0x68]
+    mov qword ptr [rcx + 0x58], rax
+    mov rax, qword ptr [rcx + 0x70]
+    mov qword ptr [rcx + 0x60], rax
+    mov qword ptr [rcx + 0x68], rsi
+    mov qword ptr [rcx + 0x70], rdx
+    dec qword ptr [rcx + 0x50]
+    js stop
+    ret
 stop:
     mov dword ptr [rcx + 0x40], 1
     jmp qword ptr [rcx + 0x38]
-frozen:
-    inc qword ptr [rcx + 0x50]
-    ret
 """
 MACHINE_CODE = bytes.fromhex(
-    "837948007546488b01483b41087d334c8b4130448b492845858888000000740d41f780b000000008000000741589d248"
-    "89711048895118488941204801d0488901c3c7414001000000ff613848ff4150c3"
+    "89d2837948007565488b014c8b51304989f04c2b41104c3b4118723e483b41087d6a448b492845858a88000000740d41"
+    "f782b00000000800000074504181a288000000fffffeff4889711048895118488941204801d0488901c34d8d0c104c3b"
+    "491873b8488b41204c01c0ebcf488b416848894158488b417048894160488971684889517048ff49507801c3c7414001"
+    "000000ff6138"
 )
 NATIVE_HOSTS = ("x86_64", "AMD64")
 
@@ -88,25 +136,33 @@ class Thunk:
         self.native = os.uname().machine in NATIVE_HOSTS if native is None else native
         self._cell = cell
         self._library = library
+        self._head = CpuHead.from_address(cell.head)
         cell.stop = library.address("uc_emu_stop")
         if self.native:
             self._page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
             self._page[: len(MACHINE_CODE)] = MACHINE_CODE
-            self.callback = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(self._page)))
+            self.callback: Any = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(self._page)))
         else:
             self.callback = BLOCK_CALLBACK(self._slow)
 
     def _slow(self, uc: int, address: int, size: int, data: int) -> None:
         """Do what the machine code does, 500 times slower."""
         cell = self._cell
-        if cell.frozen:
-            cell.entries += 1
-            return
-        head = CpuHead.from_address(cell.head)
-        takes = cell.window and head.eflags & IF and not head.hflags & HF_INHIBIT_IRQ
-        if cell.retired >= cell.limit or takes:
+        if cell.stepping:
+            cell.this_address, cell.this_size = cell.next_address, cell.next_size
+            cell.next_address, cell.next_size = address, size
+            cell.allowed -= 1
+            stops = cell.allowed < 0
+        else:
+            stops = cell.end_of_cut(address, size) is None and self._is_due()
+        if stops:
             cell.stopped = 1
             self._library.dll.uc_emu_stop(uc)
-            return
-        cell.address, cell.size, cell.start = address, size, cell.retired
-        cell.retired += size
+        elif not cell.stepping:
+            self._head.eflags &= ~RF
+            cell.book(address, size)
+
+    def _is_due(self) -> bool:
+        cell, head = self._cell, self._head
+        window = cell.window & head.eflags and not head.hflags & HF_INHIBIT_IRQ
+        return cell.retired >= cell.limit or bool(window)

@@ -9,7 +9,6 @@ is written to be read, does what the processor would.
 """
 
 import ctypes
-import mmap
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +18,7 @@ from minivm.core.memory import PAGE, AddressSpace, Region
 from minivm.engine import cpuid, library, probes
 from minivm.engine.base import Attention, Autopsy, Exit, Halted, Ran, Shutdown, Stopped
 from minivm.engine.cpustate import (
+    AC,
     CC_OP_EFLAGS,
     CR0_ET,
     CR0_PG,
@@ -34,9 +34,13 @@ from minivm.engine.cpustate import (
     HF_INHIBIT_IRQ,
     HF_LMA,
     IF,
+    IOPL_MASK,
     RAX,
     RCX,
     RDX,
+    RF,
+    TF,
+    VM,
     CpuHead,
     Registers,
 )
@@ -58,14 +62,13 @@ SPIN_TICKS = 20
 
 _BUFFER_BYTES = 32 << 20
 _HIGHEST_MMIO = 1 << 40  # as many physical address bits as the emulated processor has
-_DISCARD_BASE = _HIGHEST_MMIO  # a page beyond them, where a write to ROM goes for one instruction
+_WHOLE_BLOCK, _ONE_INSTRUCTION = 0xFFFF_FFFF, 1  # QEMU's cflags for the next block: as usual, or one instruction
 _MANY_FILLS = 200  # a TLB of 256 pages that missed so often is too small
 _DATA = library.PROT_READ | library.PROT_WRITE
 _HF2_NMI_MASK = 1 << 2  # QEMU's hflags2: an NMI is being served until the next IRET
 _NMI, _INVALID_OPCODE, _GENERAL_PROTECTION, _PAGE_FAULT = 2, 6, 13, 14
 _BREAKPOINT_TRAP = 0x10002  # QEMU's EXCP_DEBUG, which opcode F1h raises
-_PREFIXES = frozenset(b"\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3")
-_HLT = 0xF4
+_BLOCK_MODE = TF | IOPL_MASK | VM | AC  # what translated code depends on, beside QEMU's hflags
 
 Trace = Callable[[str, int, str], None]
 """Told of ("int" | "exc" | "irq", vector, words about it)."""
@@ -90,6 +93,7 @@ class UnicornEngine:
         self._library = library.library()
         self._places = probes.layout(self._library)
         self._uc = self._library.open()
+        self._cell = BlockCell(limit=FOREVER)
         self._open()
         head_at = probes.head_address(self._uc, self._places)
         self._head = CpuHead.from_address(head_at)
@@ -99,26 +103,29 @@ class UnicornEngine:
         self._error_code = ctypes.c_int32.from_address(head_at + self._places.error_code)
         self._is_int = ctypes.c_int32.from_address(head_at + self._places.exception_is_int)
         self._old_exception = ctypes.c_int32.from_address(head_at + self._places.old_exception)
-        self._cell = BlockCell(head=head_at, limit=FOREVER)
+        self._block_flags = ctypes.c_uint32.from_address(head_at - self._places.head + self._places.block_flags)
+        self._cell.head = head_at
         self.thunk = Thunk(self._library, self._cell, native=native)
         fill = library.FILL_CALLBACK(self._on_fill)
         self._fills = FillTable(fill, head_at, native=self.thunk.native)
         self._flush_wanted = False
         self._shadow_tlb = True
-        self._stepping = False
         self._mid_block = False
         self._delivered = False
         self._stop_requested = False
         self._nmi_pending = False
         self._shutdown: Autopsy | None = None
         self._failure: BaseException | None = None
-        self._retry = False
-        self._rom_write = False
-        self._intr = 0
-        self._discarding = False
+        self._until = 0
+        self._attention = False
+        self._retry = self._retry_of_fetch = False
+        self._block_ip = self._block_rf = 0
+        self._block_mode = (0, 0, 0)
+        self._translated = 0
+        self._looking = False
         self._add_hooks()
         space.memory.write_listeners.append(self._forget_code)
-        self._set_stop_checks(False)
+        self._leave_out_stop_checks()
         self._power_on_head = bytes(self._head)
         self.reset()
 
@@ -225,10 +232,9 @@ class UnicornEngine:
     # -- running ------------------------------------------------------------------------------------------------
     def run(self, until: int) -> Exit:
         """Run to the first block start at or after position `until`, or until something else ends the run."""
-        began = self.position
-        ended = self._walk_to_block_end()
-        if ended is None:
-            ended = self._run_blocks(until)
+        began, self._until = self.position, until
+        ended = (self._walk_to_block_end() or "attention") if self._mid_block else self._run_blocks()
+        self._attention = False
         return self._exit(ended, self.position - began)
 
     def step(self) -> Exit:
@@ -250,11 +256,12 @@ class UnicornEngine:
 
     def attention(self) -> None:
         """Make the current `run` end at the next block start, from inside a port access."""
+        self._attention = True
         self._cell.limit = 0
 
     def set_intr(self, level: bool) -> None:
         """Drive the INTR pin: while it is high, a run ends where the interrupt can be taken."""
-        self._intr = self._cell.window = IF if level else 0
+        self._cell.window = IF if level else 0
 
     def skip_to(self, position: int) -> None:
         """Let time pass without executing anything: the CPU is halted."""
@@ -265,8 +272,7 @@ class UnicornEngine:
         """Deliver the hardware interrupt `vector` now; a `Shutdown` when it could not be."""
         if self.trace is not None:
             self.trace("irq", vector, self._where())
-        self._count("interrupts")
-        self._raise(Event(vector, self._head.eip, hardware=True))
+        self._interrupt(vector)
         return self._exit("shutdown", 0) if self._shutdown is not None else None
 
     def nmi(self) -> None:
@@ -282,39 +288,54 @@ class UnicornEngine:
         self._uc.flush_tlb()
 
     # -- the run gear -------------------------------------------------------------------------------------------
-    def _run_blocks(self, until: int) -> str:
+    def _run_blocks(self) -> str:
         self._take_nmi()
-        self._change_gear(stepping=False)
-        cell = self._cell
-        cell.stopped = 0
-        cell.limit = until
-        if self._stop_requested:
-            cell.limit = 0
+        self._match_tlb()
         if self._fills.cell.fills > _MANY_FILLS:
             self._flush_shadow()
         while self._shutdown is None:
-            status = self._enter(0)
+            self._cell.stopped = 0
+            self._aim()
+            status = self._enter(_WHOLE_BLOCK)
             self._raise_failure()
             if self._shutdown is not None:
                 break
-            if cell.stopped and not self._flush_wanted:
-                return self._why_stopped()
-            if self._flush_wanted:
-                self._flush_shadow()
-                if cell.stopped:  # otherwise a HLT or a refused access came first
-                    cell.stopped = 0
-                    self._restore_limit(until)
-                    continue
-            if status == library.ERR_OK and not self._retry:
-                return "halted"
-            ended = self._go_on_after(status)
+            ended = self._what_now(status)
             if ended is not None:
                 return ended
-            self._restore_limit(until)
         return "shutdown"
 
-    def _enter(self, count: int) -> int:
-        """Let Unicorn execute, `count` instructions or (0) until something stops it; return its status.
+    def _aim(self) -> None:
+        """Set the tick at which the thunk stops; whatever is wanted before that is taken at the next block start."""
+        cell = self._cell
+        cell.limit = min(self._until, self._clock.next_due)
+        if self._nmi_pending:
+            cell.limit = cell.retired + 1  # it is held back now, and any block may end that
+        if self._attention or self._stop_requested:
+            cell.limit = 0
+
+    def _what_now(self, status: int) -> str | None:
+        """After the engine returned: why the run ends, or None when it goes on."""
+        flush = self._flush_wanted
+        if flush:
+            self._flush_shadow()
+        if self._cell.stopped:
+            return None if flush else self._why_stopped()
+        if not self._retry:
+            return self._give_up(status)
+        self._retry = False
+        if self._retry_of_fetch:
+            return None
+        self._mid_block = True  # the rest of the block runs in the step gear, so that blocks stay where they are
+        return self._walk_to_block_end() or "attention"
+
+    def _why_stopped(self) -> str:
+        if self.take_stop():
+            return "stopped"
+        return "ran" if self._cell.retired >= self._until else "attention"
+
+    def _enter(self, block_flags: int) -> int:
+        """Let Unicorn execute until something stops it, the first block with `block_flags`; return its status.
 
         It takes the arithmetic flags from `eflags`, where they lie only between two runs, so flags that were edited
         in the meantime are put there.
@@ -322,11 +343,8 @@ class UnicornEngine:
         head = self._head
         if head.cc_op == CC_OP_EFLAGS:
             head.eflags = self.cpu.rflags
-        return int(self._library.dll.uc_emu_start(self._uc.handle, head.eip, 0, 0, count))
-
-    def _restore_limit(self, until: int) -> None:
-        """Aim for `until` again after single steps, unless a stop was asked for meanwhile."""
-        self._cell.limit = 0 if self._stop_requested or self._nmi_pending else until
+        self._block_flags.value = block_flags
+        return int(self._library.dll.uc_emu_start(self._uc.handle, head.eip, 0, 0, 0))
 
     def _flush_shadow(self) -> None:
         """Flush the TLB, which also lets it grow: Unicorn sizes it only then, and it begins with 256 pages."""
@@ -334,35 +352,7 @@ class UnicornEngine:
         self._fills.cell.fills = 0
         self._uc.flush_tlb()
 
-    def _why_stopped(self) -> str:
-        if self.take_stop():
-            return "stopped"
-        return "ran" if self._cell.limit and self._cell.retired >= self._cell.limit else "attention"
-
-    def _go_on_after(self, status: int) -> str | None:
-        """After the engine gave up an instruction: repeat it, or decide what the error means to the guest."""
-        if self._retry:
-            return self._repeat()
-        self._report(status)
-        return None
-
-    def _repeat(self) -> str | None:
-        """Execute the instruction again whose memory access was refused, without moving the block's borders."""
-        self._retry, rom_write, self._rom_write = False, self._rom_write, False
-        cell, here = self._cell, self.cpu.linear_ip
-        if here == cell.address and cell.retired == cell.start + cell.size:
-            cell.retired = cell.start
-            self._leave_block()
-        else:
-            self._mid_block = cell.address < here < cell.address + cell.size
-        if not rom_write and not self._mid_block:
-            return None
-        ended = self._step_once()
-        ended = self._walk_to_block_end() if ended == "ran" else ended
-        self._change_gear(stepping=False)
-        return ended
-
-    def _report(self, status: int) -> None:
+    def _report(self, status: int) -> str:
         """Turn an error of the engine that has no meaning on a PC into #GP."""
         if self.trace is not None:
             name = self._library.dll.uc_strerror(status).decode()
@@ -370,6 +360,7 @@ class UnicornEngine:
         self._refund()
         self._cell.retired += SPIN_TICKS
         self._raise(Event(_GENERAL_PROTECTION, self._head.eip, error_code=0))
+        return "attention" if self._shutdown is None else "shutdown"
 
     def _take_nmi(self) -> bool:
         """Deliver a pending NMI unless one is being served or an instruction's shadow holds."""
@@ -378,9 +369,13 @@ class UnicornEngine:
             return False
         self._nmi_pending = False
         self._head.hflags2 |= _HF2_NMI_MASK
-        self._count("interrupts")
-        self._raise(Event(_NMI, self._head.eip, hardware=True))
+        self._interrupt(_NMI)
         return True
+
+    def _interrupt(self, vector: int) -> None:
+        self._count("interrupts")
+        self._head.eflags &= ~RF
+        self._raise(Event(vector, self._head.eip, hardware=True))
 
     # -- the step gear ------------------------------------------------------------------------------------------
     def _walk_to_block_end(self) -> str | None:
@@ -392,85 +387,108 @@ class UnicornEngine:
         return None
 
     def _step_once(self) -> str:
+        """Execute one instruction, and book its whole block when it is the first of it."""
         if self._shutdown is not None:
             return "shutdown"
-        self._change_gear(stepping=True)
-        cell = self._cell
-        # Unicorn counts at the next instruction's start, so the next block's hook runs, too: it shall book nothing.
-        cell.window, cell.limit, cell.stopped = 0, cell.retired + 1, 0
-        cell.frozen, cell.entries = int(self._mid_block), 0
-        before = self.cpu.linear_ip
-        halts = self._at_hlt()
-        self._execute_one()
-        cell.frozen, cell.window = 0, self._intr
-        self._raise_failure()
+        self._match_tlb()
+        if not self._mid_block and not self._find_block():
+            return "ran" if self._shutdown is None else "shutdown"
+        status = self._enter_stepping(1)
         if self._shutdown is not None:
             return "shutdown"
-        after = self.cpu.linear_ip
-        if not self._delivered:
-            self._book_rewritten_block(before)
-            self._mid_block = before < after < cell.address + cell.size
-        return "halted" if halts and after != before and not self._delivered else "ran"
+        if self._delivered:
+            return "ran"
+        if not self._cell.stopped:
+            return self._give_up(status)
+        self._see_where_it_went()
+        return "ran"
 
-    def _execute_one(self) -> None:
+    def _find_block(self) -> bool:
+        """Ask for the block that the run gear would execute here, and book it; False when an exception came instead."""
+        head, cell = self._head, self._cell
+        self._block_ip, self._block_rf = head.eip, head.eflags & RF
+        status = self._enter_stepping(0)
+        if self._delivered:
+            return False
+        if not cell.stopped:
+            self._give_up(status)
+            return False
+        cell.book(cell.next_address, cell.next_size)
+        self._block_mode = self._mode_key()
+        return True
+
+    def _mode_key(self) -> tuple[int, int, int]:
+        head = self._head
+        return head.hflags, head.eflags & _BLOCK_MODE, head.segs[CS].base
+
+    def _enter_stepping(self, allowed: int) -> int:
+        """Execute `allowed` instructions, 0 or 1, each as a block of its own, and stop before the next block."""
+        cell = self._cell
         self._delivered = False
-        status = self._start_one()
-        while self._retry and not self._delivered:
+        cell.stepping = 1
+        while True:
+            cell.allowed, cell.stopped = allowed, 0
+            status = self._enter(_ONE_INSTRUCTION if allowed else _WHOLE_BLOCK)
+            if self._flush_wanted:
+                self._flush_shadow()
+            if not self._retry:
+                break
             self._retry = False
-            self._discarding, self._rom_write = self._rom_write, False
-            status = self._start_one()
-            if self._discarding:
-                self._discarding = False
-                self._uc.flush_tlb()
-        if status != library.ERR_OK and not self._delivered:
-            self._report(status)
-
-    def _start_one(self) -> int:
-        """Execute one instruction by Unicorn's counting; what a refused try has booked does not count."""
-        cell = self._cell
-        retired, start, address, size = cell.retired, cell.start, cell.address, cell.size
-        cell.entries = 0
-        status = self._enter(1)
-        if self._retry:
-            cell.retired, cell.start, cell.address, cell.size = retired, start, address, size
+            if self._retry_of_fetch and cell.allowed < allowed:
+                allowed = 0  # it was executed, and what has to be tried again is finding the next block
+        cell.stepping = 0
+        self._raise_failure()
         return status
 
-    def _book_rewritten_block(self, before: int) -> None:
-        """An instruction that rewrote its own block was charged with the rest of it: do as the run gear does."""
-        cell, after = self._cell, self.cpu.linear_ip
-        inside = before < after < cell.address + cell.size  # a jump at the block's end enters the next one, too
-        if self._mid_block and cell.entries > 1 and inside:
-            cell.address, cell.start = before, cell.retired
-            cell.size = after - before
-            cell.retired += cell.size
+    def _see_where_it_went(self) -> None:
+        """After an instruction, tell whether its block goes on, as the run gear would."""
+        cell = self._cell
+        end = cell.this_address + cell.this_size
+        self._mid_block = cell.next_address == end and end - cell.address < cell.size
+        if self._block_was_rewritten():
+            # The run gear was stopped before the instruction, and executed it as a block of its own.
+            cell.book(cell.this_address, cell.this_size)
+            self._mid_block = False
+        if not self._mid_block and cell.end_of_cut(cell.next_address, cell.next_size) is not None:
+            self._block_ip, self._block_rf, self._block_mode = self._head.eip, 0, self._mode_key()
+            cell.book(cell.next_address, cell.next_size)
+            self._mid_block = True
 
-    def _at_hlt(self) -> bool:
-        try:
-            code = read_bytes(self, self.cpu.linear_ip, 1)
-            if code[0] in _PREFIXES or code[0] & 0xF0 == 0x40:
-                code = read_bytes(self, self.cpu.linear_ip, 15)
-        except Fault:
+    def _block_was_rewritten(self) -> bool:
+        """Tell whether the instruction stored into the block it is in: its translation is gone then.
+
+        So look the block up once more, and see whether Unicorn has to translate it. Only a block of the same mode can
+        be looked up; the last instruction of a block may have left it, but then it has stored nothing there.
+        """
+        head = self._head
+        if self._mode_key() != self._block_mode:
             return False
-        rex = range(0x40, 0x50) if self._head.hflags & HF_CS64 else ()
-        opcode = next((byte for byte in code if byte not in _PREFIXES and byte not in rex), 0)
-        return opcode == _HLT and self.cpu.cpl == 0
+        kept = head.eip, head.eflags, head.cr[2], self._cell.next_address, self._cell.next_size
+        this = self._cell.this_address, self._cell.this_size
+        head.eip, head.eflags = self._block_ip, head.eflags & ~RF | self._block_rf
+        before, self._looking = self._translated, True
+        self._enter_stepping(0)
+        self._looking = False
+        head.eip, head.eflags, head.cr[2], self._cell.next_address, self._cell.next_size = kept
+        self._cell.this_address, self._cell.this_size = this
+        return self._translated != before
 
-    def _change_gear(self, *, stepping: bool) -> None:
-        """Switch between gears. Old translations lack the counting of steps, so going to step drops them."""
+    def _give_up(self, status: int) -> str:
+        """The engine has returned by itself: after HLT, or with an error."""
+        self._mid_block = False
+        return "halted" if status == library.ERR_OK else self._report(status)
+
+    def _match_tlb(self) -> None:
+        """Follow a change of CR0.PG."""
         if bool(self._head.cr[0] & CR0_PG) == self._shadow_tlb:
             self._choose_tlb()
-        if stepping == self._stepping:
-            return
-        self._stepping = stepping
-        self._set_stop_checks(stepping)
-        self._uc.flush_code()
 
     # -- ticks --------------------------------------------------------------------------------------------------
     def _inside_block(self) -> int:
         cell, head = self._cell, self._head
         if head.hflags & HF_CS64:
-            return cell.start + head.eip - cell.address
-        return cell.start + ((head.segs[CS].base + head.eip - cell.address) & 0xFFFF_FFFF)
+            return int(cell.start + head.eip - cell.address)
+        return cell.start + int((head.segs[CS].base + head.eip - cell.address) & 0xFFFF_FFFF)
 
     def _refund(self) -> None:
         """Take back the charge for the rest of a block that an exception cut short."""
@@ -498,7 +516,8 @@ class UnicornEngine:
             self.port_reads += 1
             self._clock.advance_to(self._charge(IO_TICKS))
             value = self._ports.read(port, size)
-            self._cell.limit = min(self._cell.limit, self._clock.next_due)
+            if self._clock.next_due < self._cell.limit:
+                self._aim()
             return value
         except BaseException as error:
             self._fail(error)
@@ -509,7 +528,8 @@ class UnicornEngine:
             self.port_writes += 1
             self._clock.advance_to(self._charge(IO_TICKS))
             self._ports.write(port, size, value & ((1 << (8 * size)) - 1))
-            self._cell.limit = min(self._cell.limit, self._clock.next_due)
+            if self._clock.next_due < self._cell.limit:
+                self._aim()
         except BaseException as error:
             self._fail(error)
 
@@ -529,16 +549,23 @@ class UnicornEngine:
                 clock.advance_to(cell.start)
                 if base + offset + size <= bus.size:
                     bus.write(base + offset, size, value & ((1 << 8 * size) - 1))
-                cell.limit = min(cell.limit, clock.next_due)
+                if clock.next_due < cell.limit:
+                    self._aim()
             except BaseException as error:
                 self._fail(error)
 
         return library.MMIO_READ_CALLBACK(read), library.MMIO_WRITE_CALLBACK(write)
 
     # -- exceptions and special instructions ----------------------------------------------------------------------
+    def _on_translated(self, uc: int, block: int, before: int, data: int) -> None:
+        self._translated += 1
+
     def _on_exception(self, uc: int, vector: int, data: int) -> None:
         try:
             self._old_exception.value = -1
+            if self._looking:
+                self._library.dll.uc_emu_stop(uc)
+                return
             head = self._head
             software = bool(self._is_int.value) and vector != _BREAKPOINT_TRAP
             if vector == _BREAKPOINT_TRAP:
@@ -549,7 +576,9 @@ class UnicornEngine:
             error_code = self._error_code.value & 0xFFFF_FFFF
             restart = head.eip - self._int_length() if software else None
             self._refund()
-            if not software:
+            if software:
+                head.eflags &= ~RF
+            else:
                 self._cell.retired += SPIN_TICKS
                 self._cell.start = self._cell.retired
             self._raise(Event(vector, head.eip, software=software, error_code=error_code, restart_ip=restart))
@@ -558,6 +587,9 @@ class UnicornEngine:
 
     def _on_invalid(self, uc: int, data: int) -> int:
         try:
+            if self._looking:
+                self._library.dll.uc_emu_stop(uc)
+                return 1
             self._count("exceptions")
             if self.trace is not None:
                 self.trace("exc", _INVALID_OPCODE, self._where())
@@ -617,28 +649,40 @@ class UnicornEngine:
             self._fail(error)
         return 1
 
-    def _on_syscall(self, uc: int, data: int) -> None:
-        self._enter_kernel(lambda: syscall(self, self._head.eip + 2))
+    def _on_syscall(self, uc: int, data: int, unused: int) -> None:
+        self._enter_kernel(lambda length: syscall(self, self._head.eip + length))
 
-    def _on_sysenter(self, uc: int, data: int) -> None:
-        self._enter_kernel(lambda: sysenter(self))
+    def _on_sysenter(self, uc: int, data: int, unused: int) -> None:
+        self._enter_kernel(lambda length: sysenter(self))
 
-    def _enter_kernel(self, enter: Callable[[], None]) -> None:
-        """Do the whole transition. The engine adds the instruction's two bytes to RIP afterwards: take them off."""
+    def _enter_kernel(self, enter: Callable[[int], None]) -> None:
+        """Do the whole transition. The engine adds the instruction's length to RIP afterwards: take it off."""
         try:
             self._count("system calls")
-            cut = self._inside_block() + 2
+            length = self._fast_call_length()
+            cut = self._inside_block() + length
             try:
-                enter()
+                enter(length)
                 self._cell.retired = cut
                 self._leave_block()
                 self._delivered = True
             except Fault as fault:
                 self._refund()
                 self._raise(Event(fault.vector, self._head.eip, error_code=fault.error_code))
-            self._head.eip = (self._head.eip - 2) & 0xFFFF_FFFF_FFFF_FFFF
+            self._head.eip = (self._head.eip - length) & 0xFFFF_FFFF_FFFF_FFFF
         except BaseException as error:
             self._fail(error)
+
+    def _fast_call_length(self) -> int:
+        """Return how long the SYSCALL or SYSENTER at the instruction pointer is, with its prefixes."""
+        linear = self.cpu.linear_ip
+        for prefixes in range(14):
+            try:
+                if read_bytes(self, linear + prefixes, 1) == b"\x0f":
+                    return prefixes + 2
+            except Fault:
+                break
+        return 2
 
     # -- memory -------------------------------------------------------------------------------------------------
     def _on_fill(self, uc: int, linear: int, access: int, answer: Any, data: int) -> bool:
@@ -651,14 +695,12 @@ class UnicornEngine:
         if self._head.cr[0] & CR0_PG:
             self._uc.set_tlb_mode(library.TLB_CPU)
             self._shadow_tlb = False
-            self._retry = True
+            self._retry, self._retry_of_fetch = True, access == library.MEM_FETCH
             return False
         page = linear & 0xFFFF_F000 & self.space.a20_mask
         region = self.space.region_at(page)
         if region is not None and not region.writable:
-            if access == library.MEM_WRITE:
-                return self._fill_for_rom_write(page, region, answer[0])
-            permissions = library.PROT_READ | library.PROT_EXEC
+            permissions = library.PROT_ALL  # a write is dropped on its way, since the region is read-only
         elif access == library.MEM_FETCH or self.space.a20_mask != ~0 or region is None:
             self._flush_wanted |= self._fills.kinds[page >> 12] == _DATA
             permissions = library.PROT_ALL
@@ -671,17 +713,9 @@ class UnicornEngine:
         entry.physical, entry.permissions = page, permissions
         return True
 
-    def _fill_for_rom_write(self, page: int, region: Region, entry: library.TlbEntry) -> bool:
-        """Refuse a write to ROM, unless the instruction is just being repeated: then let it hit a copy."""
-        if not self._discarding:
-            self._retry = self._rom_write = True
-            return False
-        copy = bytes(self.space.memory.view[page : page + PAGE])
-        self._discard_page[:] = copy
-        entry.physical, entry.permissions = _DISCARD_BASE, library.PROT_READ | library.PROT_WRITE
-        return True
-
-    def _on_invalid_memory(self, uc: int, access: int, address: int, size: int, value: int, data: int) -> bool:
+    def _on_invalid_memory(  # noqa: PLR0917 - Unicorn calls it so
+        self, uc: int, access: int, address: int, size: int, value: int, data: int
+    ) -> bool:
         """Drop a write to ROM, and let code run in empty addresses, where it meets FFh; nothing else is allowed."""
         return access in (library.MEM_WRITE_PROT, library.MEM_FETCH_PROT)
 
@@ -715,28 +749,22 @@ class UnicornEngine:
         end = 0
         for region in self.space.regions:
             self._map_hole(end, region.base)
-            permissions = library.PROT_ALL if region.writable else library.PROT_READ | library.PROT_EXEC
-            self._uc.map_ram(region.base, region.length, host + region.base, permissions)
+            self._uc.map_ram(region.base, region.length, host + region.base, library.PROT_ALL)
+            if not region.writable:
+                self._uc.make_read_only(region.base, region.length)
             end = region.end
         self._map_hole(end, 1 << 32)
         self._map_hole(1 << 32, _HIGHEST_MMIO)
-        self._discard_page = mmap.mmap(-1, PAGE)
-        pin = ctypes.c_char.from_buffer(self._discard_page)
-        self._uc.map_ram(_DISCARD_BASE, PAGE, ctypes.addressof(pin), library.PROT_READ | library.PROT_WRITE)
 
     def _map_hole(self, base: int, end: int) -> None:
         if base < end:
-            read, write = self._mmio_callbacks_early(base)
+            read, write = self._mmio_callbacks(base)
             self._uc.map_mmio(base, end - base, read, write)
-
-    def _mmio_callbacks_early(self, base: int) -> tuple[Any, Any]:
-        if not hasattr(self, "_cell"):
-            self._cell = BlockCell(limit=FOREVER)
-        return self._mmio_callbacks(base)
 
     def _add_hooks(self) -> None:
         hook = self._uc.hook
         hook(library.HOOK_BLOCK, self.thunk.callback, data=self._cell)
+        hook(library.HOOK_EDGE_GENERATED, library.EDGE_CALLBACK(self._on_translated))
         hook(library.HOOK_INTR, library.INTR_CALLBACK(self._on_exception))
         hook(library.HOOK_INSN_INVALID, library.FLAG_CALLBACK(self._on_invalid))
         self._hook_holes(library.MEMORY_CALLBACK(self._on_invalid_memory))
@@ -747,8 +775,8 @@ class UnicornEngine:
             (library.INSN_RDTSC, library.FLAG_CALLBACK(self._on_rdtsc)),
             (library.INSN_RDTSCP, library.FLAG_CALLBACK(self._on_rdtscp)),
             (library.INSN_CPUID, library.FLAG_CALLBACK(self._on_cpuid)),
-            (library.INSN_SYSCALL, library.INTR_CALLBACK(self._on_syscall_hook)),
-            (library.INSN_SYSENTER, library.INTR_CALLBACK(self._on_sysenter_hook)),
+            (library.INSN_SYSCALL, library.INTR_CALLBACK(self._on_syscall)),
+            (library.INSN_SYSENTER, library.INTR_CALLBACK(self._on_sysenter)),
         ):
             hook(library.HOOK_INSN, callback, insn=instruction)
         self._uc.set_tlb_mode(library.TLB_VIRTUAL)
@@ -764,17 +792,10 @@ class UnicornEngine:
             end = region.end
         self._uc.hook(library.HOOK_MEM_INVALID, callback, begin=end, end=_HIGHEST_MMIO - 1)
 
-    def _on_syscall_hook(self, uc: int, data: int, unused: int) -> None:
-        self._on_syscall(uc, data)
-
-    def _on_sysenter_hook(self, uc: int, data: int, unused: int) -> None:
-        self._on_sysenter(uc, data)
-
-    def _set_stop_checks(self, wanted: bool) -> None:
-        """Leave the stop check out of every load and store, where the private cell for it was found."""
+    def _leave_out_stop_checks(self) -> None:
+        """Have no stop check behind every load and store, where the private cell for it was found."""
         if self._places.no_exit_request is not None:
-            cell = ctypes.c_ubyte.from_address(self._uc.address + self._places.no_exit_request)
-            cell.value = 0 if wanted else 1
+            ctypes.c_ubyte.from_address(self._uc.address + self._places.no_exit_request).value = 1
 
     def _read_flags(self) -> int:
         cell = self._flags_cell
