@@ -34,30 +34,43 @@ class Alarm:
             self._clock._forget_cancelled()
 
 
+_Entry = tuple[int, int, Alarm]
+
+
 class Clock:
-    """Virtual nanoseconds and the alarms set for later. Alarms due at one time ring in the order they were set."""
+    """Virtual nanoseconds and the alarms set for later. Alarms due at one time ring in the order they were set.
+
+    `next_due` is when the next alarm rings that may wake a sleeping CPU. A *quiet* alarm cannot, like the falling edge
+    of a timer's output: it rings in its turn and at its time whenever the clock moves past it, but nobody stops for it.
+    """
 
     def __init__(self) -> None:
         self.now = 0
         self.next_due = NEVER
-        self._queue: list[tuple[int, int, Alarm]] = []
+        self._queue: list[_Entry] = []  # all alarms
+        self._waking: list[_Entry] = []  # those that are not quiet, a second time
+        self._first = NEVER
         self._serial = 0
 
-    def at(self, due_ns: int, action: Callable[[], None]) -> Alarm:
+    def at(self, due_ns: int, action: Callable[[], None], *, quiet: bool = False) -> Alarm:
         """Call `action` at the virtual time `due_ns`; a time in the past rings at the next advance."""
         alarm = Alarm(self, max(due_ns, self.now), action)
         self._serial += 1
-        heappush(self._queue, (alarm.due, self._serial, alarm))
-        self.next_due = self._queue[0][0]
+        entry = (alarm.due, self._serial, alarm)
+        heappush(self._queue, entry)
+        self._first = self._queue[0][0]
+        if not quiet:
+            heappush(self._waking, entry)
+            self.next_due = self._waking[0][0]
         return alarm
 
-    def after(self, delay_ns: int, action: Callable[[], None]) -> Alarm:
+    def after(self, delay_ns: int, action: Callable[[], None], *, quiet: bool = False) -> Alarm:
         """Call `action` once, `delay_ns` virtual nanoseconds from now."""
-        return self.at(self.now + delay_ns, action)
+        return self.at(self.now + delay_ns, action, quiet=quiet)
 
     def advance_to(self, time_ns: int) -> None:
         """Move on to `time_ns`, ringing on the way every alarm that is due; `now` is then the alarm's own time."""
-        while self.next_due <= time_ns:
+        while self._first <= time_ns:
             due, _, alarm = heappop(self._queue)
             action, alarm.action = alarm.action, None
             self.now = max(self.now, due)
@@ -75,10 +88,17 @@ class Clock:
         for _, _, alarm in self._queue:
             alarm.action = None
         self._queue.clear()
+        self._waking.clear()
         self.now = time_ns
-        self.next_due = NEVER
+        self._first = self.next_due = NEVER
 
     def _forget_cancelled(self) -> None:
-        while self._queue and self._queue[0][2].action is None:
-            heappop(self._queue)
-        self.next_due = self._queue[0][0] if self._queue else NEVER
+        """Drop what has rung or was cancelled from the heads of both queues."""
+        self._first = _head(self._queue)
+        self.next_due = _head(self._waking)
+
+
+def _head(queue: list[_Entry]) -> int:
+    while queue and queue[0][2].action is None:
+        heappop(queue)
+    return queue[0][0] if queue else NEVER

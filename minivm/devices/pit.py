@@ -5,6 +5,8 @@ time, so a counter costs nothing until somebody looks. `Pit` turns the virtual c
 sets an alarm for the next edge of an output, but only where a line is connected.
 """
 
+from functools import partial
+
 from minivm.core.clock import Alarm, Clock
 from minivm.core.device import Line
 from minivm.core.record import names, record
@@ -157,6 +159,16 @@ class Counter:
             case 0 | 4:
                 return self.remaining if self.active and self._counting_enabled() else None
         return None
+
+    @property
+    def falls_next(self) -> bool:
+        """True while OUT is the high part of a wave (modes 2 and 3), whose fall and next rise are both known."""
+        return self.mode in (2, 3) and self.out and self.gate and self.loaded and not self.load_pending
+
+    @property
+    def low_pulses(self) -> int:
+        """How long OUT will stay low after its next fall in modes 2 and 3; mode 3 loads the count register then."""
+        return 1 if self.mode == 2 else self._length() // 2
 
     def _counting_enabled(self) -> bool:
         """Modes 0 and 4: the gate, and in mode 0 no half-written count."""
@@ -371,7 +383,9 @@ class Pit:
         self._clock = clock
         self._outputs = outputs
         self._counters = tuple(Counter(CounterState(pulse=pulses_at(clock.now))) for _ in range(3))
-        self._alarms: list[Alarm | None] = [None, None, None]
+        self._alarms: list[tuple[Alarm, ...]] = [(), (), ()]
+        self._comes_back = [partial(self._come_back, channel) for channel in range(3)]
+        self._falls = [partial(self._fall, channel) for channel in range(3)]
 
     def gate(self, channel: int) -> Line:
         """Return the GATE pin of a channel, 0-2."""
@@ -444,14 +458,32 @@ class Pit:
         if output is None:
             return
         output.set(counter.out)
-        alarm = self._alarms[channel]
-        if alarm is not None:
+        for alarm in self._alarms[channel]:
             alarm.cancel()
+        self._alarms[channel] = self._appointments(channel, counter)
+
+    def _appointments(self, channel: int, counter: Counter) -> tuple[Alarm, ...]:
+        """Arm for the next edge; where a wave falls and rises again, for both, and quietly for the fall.
+
+        A fall interrupts nobody. Without this, a sleeping machine would wake twice a period.
+        """
         pulses = counter.pulses_to_edge()
-        self._alarms[channel] = None
-        if pulses is not None:
-            due = time_of(counter.pulse + pulses)
-            self._alarms[channel] = self._clock.at(due, lambda: self._drive(channel, self._counter(channel)))
+        if pulses is None:
+            return ()
+        edge = counter.pulse + pulses
+        if not counter.falls_next:
+            return (self._clock.at(time_of(edge), self._comes_back[channel]),)
+        fall = self._clock.at(time_of(edge), self._falls[channel], quiet=True)
+        return fall, self._clock.at(time_of(edge + counter.low_pulses), self._comes_back[channel])
+
+    def _come_back(self, channel: int) -> None:
+        self._drive(channel, self._counter(channel))
+
+    def _fall(self, channel: int) -> None:
+        """OUT has fallen; the alarm for its rise is armed already."""
+        output = self._outputs[channel]
+        if output is not None:
+            output.set(self._counter(channel).out)
 
     # --- Device ------------------------------------------------------------------------------------------------
 
