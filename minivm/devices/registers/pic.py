@@ -72,6 +72,8 @@ _OCW3 = (
 )
 _POLL = (flag("I", 7, "a request was acknowledged", "no request"), Field("W2-W0", 2, 0, "level"))
 
+_HELD_ICW1 = Register("ICW1", "first initialization word", 0, "w", _ICW1)
+
 
 def _bits(letter: str, inputs: tuple[str, ...]) -> tuple[Field, ...]:
     return tuple(Field(f"{letter}{bit}", bit, bit, inputs[bit]) for bit in range(7, -1, -1))
@@ -108,7 +110,7 @@ def _wants(words: str, inputs: tuple[str, ...]) -> Any:
 
 
 def _say_icw1(value: int, state: Any) -> str:
-    words = spoken(field.words(field.of(value)) for field in _ICW1[1:])
+    words = spoken(word for field in _ICW1 if (word := field.words(field.of(value))))
     return f"initialization begins, the vector base (ICW2) comes next; {words}"
 
 
@@ -149,7 +151,7 @@ def _contents(registers: _Registers, state: Any, now: int) -> list[Content]:
         Content(registers.irr, requests(state)),
         Content(registers.ocw1, state.imr),
         Content(registers.isr, state.isr),
-        Content(registers.icw1, state.icw1),
+        Content(_HELD_ICW1, state.icw1),
         Content(registers.icw2, state.vector_base),
         Content(registers.icw3, state.icw3),
         Content(registers.icw4, state.icw4),
