@@ -5,6 +5,8 @@
     ├── ImageError            a file that cannot be booted, or a disk that cannot be used; exit status 2
     ├── WiringError           two devices at one address, or an address outside its bus; exit status 2
     ├── AssemblyError         a source line that cannot be assembled; exit status 2
+    ├── ExpressionError       a condition or an address that cannot be read or evaluated; exit status 2
+    ├── SymbolError           a file whose symbols cannot be read; exit status 2
     ├── DiskError             a disk transfer that the host refused: past the end, read-only, full, EIO
     ├── EngineError           the CPU engine is missing or is not the one that was probed
     ├── MemoryRangeError      the host asked for guest memory that does not exist
@@ -36,6 +38,18 @@ class WiringError(MiniVMError):
 
 class AssemblyError(MiniVMError):
     """A source line that cannot be assembled; the text begins with file and line."""
+
+
+class ExpressionError(MiniVMError):
+    """A condition, watch or address that cannot be read or evaluated; `column` is where in it, from 1 (0: nowhere)."""
+
+    def __init__(self, message: str, column: int = 0) -> None:
+        super().__init__(message)
+        self.column = column
+
+
+class SymbolError(MiniVMError):
+    """A file whose symbols and source lines cannot be read."""
 
 
 class EngineError(MiniVMError):

@@ -344,7 +344,7 @@ class Machine:
     def _sleep(self, limit: int) -> Ended | None:
         """Let a halted CPU's time pass from alarm to alarm until something wakes it; without hope of that, end."""
         clock, engine, interrupts = self.clock, self.engine, self._interrupts
-        if not self.cpu.head.eflags & IF or interrupts.deaf:
+        if not engine.cpu.head.eflags & IF or interrupts.deaf:
             return self._never_wakes()
         while not (interrupts.pending or self._reset_wanted or self._request or engine.nmi_pending):
             due = clock.next_due

@@ -4,18 +4,14 @@ Exit status: what the command returns; 1 an expectation failed; 2 wrong usage or
 Ctrl-C; 141 when the reader of standard output went away.
 """
 
-import gc
 import os
 import sys
+from argparse import ArgumentParser, HelpFormatter, Namespace
 from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn, Protocol, cast
 
-gc.disable()  # Nothing dies while the program is loaded: looking for garbage would cost a tenth of the start.
-
-from argparse import ArgumentParser, HelpFormatter, Namespace  # noqa: E402
-
-from minivm.errors import ConfigError, ExpectationFailed, MiniVMError  # noqa: E402
+from minivm.errors import ConfigError, ExpectationFailed, MiniVMError
 
 FAILED, WRONG_USAGE, BUG, INTERRUPTED, BROKEN_PIPE = 1, 2, 125, 130, 141
 

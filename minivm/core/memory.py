@@ -44,10 +44,12 @@ class Memory:
 
     def write(self, address: int, data: bytes) -> None:
         """Put `data` at the physical `address` as DMA would; raises `MemoryRangeError` outside RAM."""
-        self._check(address, len(data))
-        self.view[address : address + len(data)] = data
+        end = address + len(data)
+        if address < 0 or end > self.size:
+            self._check(address, len(data))
+        self.view[address:end] = data
         for listener in self.write_listeners:
-            listener(address, address + len(data))
+            listener(address, end)
 
     def __getitem__(self, key: int | slice) -> bytes:
         start, stop = self._range(key)

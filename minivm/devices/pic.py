@@ -231,7 +231,7 @@ class Pic:
         requests = self.irr & ~self.imr
         if not requests or self.awaited != OPERATIONAL:
             return None
-        rank, in_service = self._rank(requests), self._rank(self._blockers())
+        rank, in_service = self._rank(requests), self._rank(self._blockers()) if self.isr else 8
         level = self._level_at(rank)
         if rank < in_service or (rank == in_service and self._nests_in_itself(level)):
             return level
@@ -242,7 +242,7 @@ class Pic:
         return bool(self.icw4 & ICW4_SFNM) and self.is_cascade(level)
 
     def _resolve(self) -> None:
-        self.pending = self._best_request() is not None
+        self.pending = bool(self.irr & ~self.imr) and self._best_request() is not None
         self._output.set(self.pending)
 
     def _end_highest(self, otherwise: int = 0) -> int:

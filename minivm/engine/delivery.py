@@ -225,7 +225,9 @@ def _deliver_event(processor: Processor, event: Event) -> None:
 # -- real mode ------------------------------------------------------------------------------------------------------
 
 
+_PLAIN_RAM_END = 0x9_FFF0
 _VECTOR = Struct("<HH").unpack
+_VECTOR_AT = Struct("<HH").unpack_from
 _REAL_FRAME = Struct("<HHH").pack
 
 
@@ -234,16 +236,23 @@ def _deliver_real(delivery: _Delivery) -> None:
     processor = delivery.processor
     head = processor.cpu.head
     table, vector = head.idt, delivery.vector
+    entry = table.base + vector * 4
     if vector * 4 + 3 > table.limit:
         raise Fault(GENERAL_PROTECTION, 0, f"vector {vector:02X}h lies beyond the IVT's limit {table.limit:X}h")
-    offset, selector = _VECTOR(read_bytes(processor, table.base + vector * 4, 4))
+    memory = processor.space.memory
+    if entry < _PLAIN_RAM_END:  # paging is off, and below 640 KiB nothing but RAM answers
+        offset, selector = _VECTOR_AT(memory.view, entry)
+    else:
+        offset, selector = _VECTOR(read_bytes(processor, entry, 4))
     segments = head.segs
     code = segments[CS]
     words = (delivery.return_ip & 0xFFFF, code.selector & 0xFFFF, delivery.flags & 0xFFFF)
     pointer = head.regs[RSP]
     start = (pointer - 6) & 0xFFFF
     base = segments[SS].base
-    if start <= 0xFFFA:
+    if start <= 0xFFFA and base + start < _PLAIN_RAM_END:
+        memory.write(base + start, _REAL_FRAME(*words))
+    elif start <= 0xFFFA:
         write_bytes(processor, base + start, _REAL_FRAME(*words))
     else:
         _push_wrapping(processor, _Stack(pointer & 0xFFFF, 0xFFFF, base, 0xFFFF, 0, None, None, 0), words, 2, False)

@@ -364,8 +364,9 @@ class UnicornEngine:
 
     def _take_nmi(self) -> bool:
         """Deliver a pending NMI unless one is being served or an instruction's shadow holds."""
-        blocked = self._head.hflags2 & _HF2_NMI_MASK or self._head.hflags & HF_INHIBIT_IRQ or self._mid_block
-        if not self._nmi_pending or blocked:
+        if not self._nmi_pending:
+            return False
+        if self._head.hflags2 & _HF2_NMI_MASK or self._head.hflags & HF_INHIBIT_IRQ or self._mid_block:
             return False
         self._nmi_pending = False
         self._head.hflags2 |= _HF2_NMI_MASK
@@ -732,9 +733,7 @@ class UnicornEngine:
 
     def _forget_code(self, start: int, end: int) -> None:
         """Drop what was translated from memory that the host has changed."""
-        first, last = start & ~(PAGE - 1), (end - 1) & ~(PAGE - 1)
-        kinds = self._fills.kinds
-        if self._shadow_tlb and not any(kinds[page >> 12] == library.PROT_ALL for page in range(first, last + 1, PAGE)):
+        if self._shadow_tlb and library.PROT_ALL not in self._fills.kinds[start // PAGE : (end - 1) // PAGE + 1]:
             return
         self._uc.remove_code(start, end)
 

@@ -1,5 +1,9 @@
 """A processor without an engine: registers and memory, with the tables of a small protected-mode kernel."""
 
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
 import pytest
 
 from minivm.core.bus import Bus
@@ -27,6 +31,17 @@ from minivm.engine.cpustate import (
     Registers,
 )
 from minivm.engine.segments import fill_cache, load_vm86, read_descriptor, update_hflags
+
+
+def _import_bench() -> None:
+    """Let the tests of this folder say `from engine_bench import Bench`."""
+    spec = spec_from_file_location("engine_bench", Path(__file__).with_name("bench.py"))
+    assert spec is not None and spec.loader is not None
+    sys.modules["engine_bench"] = module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+
+_import_bench()
 
 RAM_BYTES = 1 << 20
 GDT, LDT, IDT = 0x1000, 0x1800, 0x2000
