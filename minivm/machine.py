@@ -12,7 +12,7 @@ from minivm.core.clock import NEVER, Clock
 from minivm.core.memory import AddressSpace, Memory
 from minivm.core.record import record
 from minivm.core.screen import TextScreen
-from minivm.engine.base import Autopsy, Engine, Halted, Shutdown, Stopped
+from minivm.engine.base import Autopsy, Breakpoint, Engine, Halted, Shutdown, Stopped
 from minivm.engine.cpustate import IF, Registers
 from minivm.errors import ExpectationFailed
 
@@ -71,8 +71,8 @@ class HostConsole(Protocol):
 class Ended:
     """Why a machine stopped for good or for now.
 
-    `reason` is "limit" (the time asked for is over), "stopped", "halted" (for good), "powered-off", "debug-exit",
-    "shutdown" (triple fault, with `autopsy`). `code` is the value written to the debug-exit port.
+    `reason` is "limit" (the time asked for is over), "stopped", "breakpoint" (`code` is its linear address), "halted"
+    (for good), "powered-off", "debug-exit" (`code` is the value written), "shutdown" (triple fault, with `autopsy`).
     """
 
     reason: str
@@ -82,7 +82,7 @@ class Ended:
     @property
     def final(self) -> bool:
         """True when running on would do nothing."""
-        return self.reason not in ("limit", "stopped")
+        return self.reason not in ("limit", "stopped", "breakpoint")
 
     @property
     def status(self) -> int:
@@ -339,6 +339,8 @@ class Machine:
                 return self._end(Ended("shutdown", autopsy=autopsy))
             case Stopped():
                 return STOPPED
+            case Breakpoint(address=address):
+                return Ended("breakpoint", address)
         return None
 
     def _sleep(self, limit: int) -> Ended | None:

@@ -4,6 +4,7 @@ An engine executes guest code and delivers interrupts. It knows no device: ports
 is the clock, and a hardware interrupt is a vector that the machine hands over.
 """
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from minivm.core.record import record
@@ -104,6 +105,9 @@ class Engine(Protocol):
 
     def take_stop(self) -> bool:
         """Tell whether `stop` was called, and forget it: for a machine that sleeps instead of running."""
+
+    def set_breakpoints(self, addresses: Iterable[int]) -> None:
+        """End each run before the instruction at any of the linear `addresses`; step once to get past one."""
 
     def attention(self) -> None:
         """Make the current `run` end at the next safe point, from inside a port access."""

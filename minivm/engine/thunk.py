@@ -13,6 +13,7 @@ Python callback there would cost 500 ns a block, this costs about one. It keeps 
 import ctypes
 import mmap
 import os
+from collections.abc import Iterable
 from ctypes import c_int64, c_uint64
 from typing import Any
 
@@ -39,6 +40,8 @@ class BlockCell(ctypes.Structure):
         ("this_size", c_uint64),  # 60h
         ("next_address", c_uint64),  # 68h: and the last one: the block behind it, before which the engine stopped
         ("next_size", c_uint64),  # 70h
+        ("pages", c_uint64),  # 78h: a byte for each page, set where a breakpoint is; 0 while there are none
+        ("slow", c_uint64),  # 80h: the hook in Python, for blocks on such pages
     )
     retired: int
     limit: int
@@ -55,6 +58,8 @@ class BlockCell(ctypes.Structure):
     this_size: int
     next_address: int
     next_size: int
+    pages: int
+    slow: int
 
     def end_of_cut(self, address: int, size: int) -> int | None:
         """Return the tick at which [address, address + size) begins, if it is a cut-off rest of the current block."""
@@ -69,6 +74,10 @@ class BlockCell(ctypes.Structure):
 
 
 _WORD = (1 << 64) - 1
+PAGE_FLAGS = 1 << 20
+"""How many pages are told apart when breakpoints are looked for: those of 4 GiB, taken again above it."""
+AT_BREAKPOINT = 2
+"""What `stopped` says when the block that was about to begin holds a breakpoint."""
 
 # System V: rdi = engine, rsi = address, edx = size, rcx = the cell. tests/engine/test_thunk.py assembles it again.
 # RF is cleared at a block's start: it has done its work when the block was looked up, and Unicorn would keep it until
@@ -92,6 +101,10 @@ check:
     test dword ptr [r10 + {CpuHead.hflags.offset:#x}], {HF_INHIBIT_IRQ:#x}
     jz stop
 book:
+    mov r8, qword ptr [rcx + 0x78]
+    test r8, r8
+    jnz look
+plain:
     and dword ptr [r10 + {CpuHead.eflags.offset:#x}], {~RF & 0xFFFF_FFFF:#x}
     mov qword ptr [rcx + 0x10], rsi
     mov qword ptr [rcx + 0x18], rdx
@@ -105,7 +118,20 @@ inside:
     jae check
     mov rax, qword ptr [rcx + 0x20]
     add rax, r8
-    jmp book
+    jmp plain
+look:
+    mov r9, rsi
+    shr r9, 12
+    and r9d, {PAGE_FLAGS - 1:#x}
+    cmp byte ptr [r8 + r9], 0
+    jne slow
+    lea r9, [rsi + rdx - 1]
+    shr r9, 12
+    and r9d, {PAGE_FLAGS - 1:#x}
+    cmp byte ptr [r8 + r9], 0
+    je plain
+slow:
+    jmp qword ptr [rcx + 0x80]
 stepping:
     mov rax, qword ptr [rcx + 0x68]
     mov qword ptr [rcx + 0x58], rax
@@ -121,10 +147,11 @@ stop:
     jmp qword ptr [rcx + 0x38]
 """
 MACHINE_CODE = bytes.fromhex(
-    "89d2837948007565488b014c8b51304989f04c2b41104c3b4118723e483b41087d6a448b492845858a88000000740d41"
-    "f782b00000000800000074504181a288000000fffffeff4889711048895118488941204801d0488901c34d8d0c104c3b"
-    "491873b8488b41204c01c0ebcf488b416848894158488b417048894160488971684889517048ff49507801c3c7414001"
-    "000000ff6138"
+    "89d2837948000f85a8000000488b014c8b51304989f04c2b41104c3b4118724f483b41080f8da9000000448b49284585"
+    "8a88000000741141f782b0000000080000000f848b0000004c8b41784d85c075314181a288000000fffffeff48897110"
+    "48895118488941204801d0488901c34d8d0c104c3b491873a7488b41204c01c0ebcf4989f149c1e90c4181e1ffff0f00"
+    "43803c080075174c8d4c16ff49c1e90c4181e1ffff0f0043803c080074a3ffa180000000488b416848894158488b4170"
+    "48894160488971684889517048ff49507801c3c7414001000000ff6138"
 )
 NATIVE_HOSTS = ("x86_64", "AMD64")
 
@@ -138,16 +165,31 @@ class Thunk:
         self._library = library
         self._head = CpuHead.from_address(cell.head)
         cell.stop = library.address("uc_emu_stop")
+        self._breakpoints: tuple[int, ...] = ()
+        self._pages = bytearray()
+        self._in_python = BLOCK_CALLBACK(self._slow)
+        cell.slow = ctypes.cast(self._in_python, ctypes.c_void_p).value or 0
         if self.native:
             self._page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
             self._page[: len(MACHINE_CODE)] = MACHINE_CODE
             self.callback: Any = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(self._page)))
         else:
-            self.callback = BLOCK_CALLBACK(self._slow)
+            self.callback = self._in_python
+
+    def set_breakpoints(self, addresses: Iterable[int]) -> None:
+        """Stop before every block that holds one of the linear `addresses`; elsewhere it costs a nanosecond a block."""
+        self._breakpoints = tuple(sorted(addresses))
+        if not self._breakpoints:
+            self._cell.pages = 0
+            return
+        self._pages = bytearray(PAGE_FLAGS)
+        for address in self._breakpoints:
+            self._pages[address >> 12 & PAGE_FLAGS - 1] = 1
+        self._cell.pages = ctypes.addressof(ctypes.c_char.from_buffer(self._pages))
 
     def _slow(self, uc: int, address: int, size: int, data: int) -> None:
         """Do what the machine code does, 500 times slower."""
-        cell = self._cell
+        cell, reason = self._cell, 1
         if cell.stepping:
             cell.this_address, cell.this_size = cell.next_address, cell.next_size
             cell.next_address, cell.next_size = address, size
@@ -155,8 +197,10 @@ class Thunk:
             stops = cell.allowed < 0
         else:
             stops = cell.end_of_cut(address, size) is None and self._is_due()
+            if not stops and any(address <= breakpoint < address + size for breakpoint in self._breakpoints):
+                stops, reason = True, AT_BREAKPOINT
         if stops:
-            cell.stopped = 1
+            cell.stopped = reason
             self._library.dll.uc_emu_stop(uc)
         elif not cell.stepping:
             self._head.eflags &= ~RF

@@ -9,14 +9,14 @@ is written to be read, does what the processor would.
 """
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from minivm.core.bus import Bus
 from minivm.core.clock import Clock
 from minivm.core.memory import PAGE, AddressSpace, Region
 from minivm.engine import cpuid, library, probes
-from minivm.engine.base import Attention, Autopsy, Exit, Halted, Ran, Shutdown, Stopped
+from minivm.engine.base import Attention, Autopsy, Breakpoint, Exit, Halted, Ran, Shutdown, Stopped
 from minivm.engine.cpustate import (
     AC,
     CC_OP_EFLAGS,
@@ -49,7 +49,7 @@ from minivm.engine.fastcalls import syscall, sysenter
 from minivm.engine.fill import FillTable
 from minivm.engine.paging import read_bytes
 from minivm.engine.segments import fill_cache, update_hflags
-from minivm.engine.thunk import BlockCell, Thunk
+from minivm.engine.thunk import AT_BREAKPOINT, BlockCell, Thunk
 from minivm.errors import EngineError
 
 FOREVER = 1 << 62
@@ -114,6 +114,7 @@ class UnicornEngine:
         self._delivered = False
         self._stop_requested = False
         self._nmi_pending = False
+        self._breakpoints: frozenset[int] = frozenset()
         self._shutdown: Autopsy | None = None
         self._failure: BaseException | None = None
         self._until = 0
@@ -254,6 +255,11 @@ class UnicornEngine:
         wanted, self._stop_requested = self._stop_requested, False
         return wanted
 
+    def set_breakpoints(self, addresses: Iterable[int]) -> None:
+        """End each run before the instruction at any of the linear `addresses`; step once to get past one."""
+        self._breakpoints = frozenset(addresses)
+        self.thunk.set_breakpoints(self._breakpoints)
+
     def attention(self) -> None:
         """Make the current `run` end at the next block start, from inside a port access."""
         self._attention = True
@@ -319,6 +325,8 @@ class UnicornEngine:
         flush = self._flush_wanted
         if flush:
             self._flush_shadow()
+        if self._cell.stopped == AT_BREAKPOINT:
+            return self._walk_to_breakpoint()
         if self._cell.stopped:
             return None if flush else self._why_stopped()
         if not self._retry:
@@ -385,7 +393,18 @@ class UnicornEngine:
             ended = self._step_once()
             if ended != "ran":
                 return ended
+            if self.cpu.linear_ip in self._breakpoints:
+                return "breakpoint"
         return None
+
+    def _walk_to_breakpoint(self) -> str | None:
+        """Step into the block before which the thunk stopped, to its breakpoint or, past a jump, to its end."""
+        if self.cpu.linear_ip in self._breakpoints:
+            return "breakpoint"
+        ended = self._step_once()
+        if ended == "ran" and self.cpu.linear_ip in self._breakpoints:
+            return "breakpoint"
+        return self._walk_to_block_end() if ended == "ran" else ended
 
     def _step_once(self) -> str:
         """Execute one instruction, and book its whole block when it is the first of it."""
@@ -832,6 +851,8 @@ class UnicornEngine:
                 return Shutdown(ticks, self._shutdown)
             case "attention":
                 return Attention(ticks)
+            case "breakpoint":
+                return Breakpoint(ticks, self.cpu.linear_ip)
         raise EngineError(f"a run ended for no reason that is known: {reason}")
 
 
