@@ -18,6 +18,7 @@ ARCH_X86, MODE_64 = 4, 8
 PROT_READ, PROT_WRITE, PROT_EXEC, PROT_ALL = 1, 2, 4, 7
 
 HOOK_INTR, HOOK_INSN, HOOK_CODE, HOOK_BLOCK = 1, 2, 4, 8
+HOOK_MEM_READ, HOOK_MEM_WRITE = 1024, 2048
 HOOK_MEM_INVALID, HOOK_INSN_INVALID, HOOK_EDGE_GENERATED, HOOK_TLB_FILL = 1008, 16384, 32768, 131072
 HOOK_MEM_WRITE = 2048
 INSN_CPUID, INSN_IN, INSN_OUT, INSN_RDTSC, INSN_RDTSCP, INSN_SYSCALL, INSN_SYSENTER = 113, 218, 500, 608, 609, 699, 700
@@ -56,6 +57,7 @@ EDGE_CALLBACK = CFUNCTYPE(None, c_void_p, c_void_p, c_void_p, c_void_p)
 FLAG_CALLBACK = CFUNCTYPE(c_int, c_void_p, c_void_p)
 FILL_CALLBACK = CFUNCTYPE(c_bool, c_void_p, c_uint64, c_int, POINTER(TlbEntry), c_void_p)
 MEMORY_CALLBACK = CFUNCTYPE(c_bool, c_void_p, c_int, c_uint64, c_int, c_int64, c_void_p)
+ACCESS_CALLBACK = CFUNCTYPE(None, c_void_p, c_int, c_uint64, c_int, c_int64, c_void_p)
 MMIO_READ_CALLBACK = CFUNCTYPE(c_uint64, c_void_p, c_uint64, c_uint32, c_void_p)
 MMIO_WRITE_CALLBACK = CFUNCTYPE(None, c_void_p, c_uint64, c_uint32, c_uint64, c_void_p)
 
@@ -164,8 +166,8 @@ class Uc:
         """Forget the code that was translated from [start, end)."""
         self.control(_CTL_REMOVE_CACHE, c_uint64(start), c_uint64(end))
 
-    def hook(self, kind: int, callback: Any, *, begin: int = 1, end: int = 0, data: Any = None, insn: int = 0) -> None:
-        """Add a hook for good; `callback` and `data` are kept alive with the engine. `begin` > `end`: everywhere."""
+    def hook(self, kind: int, callback: Any, *, begin: int = 1, end: int = 0, data: Any = None, insn: int = 0) -> int:
+        """Add a hook and return its handle; `callback` and `data` are kept alive. `begin` > `end`: everywhere."""
         self._kept += [callback, data]
         hook_handle = c_size_t()
         extra = (c_int(insn),) if insn else ()
@@ -182,6 +184,11 @@ class Uc:
             *extra,
         )
         self.library.check(status, f"add a hook of kind {kind}")
+        return hook_handle.value
+
+    def unhook(self, handle: int) -> None:
+        """Take a hook away again."""
+        self.library.check(self.library.dll.uc_hook_del(self.handle, c_size_t(handle)), "remove a hook")
 
     def map_ram(self, base: int, length: int, host_address: int, permissions: int) -> None:
         """Let the guest see `length` bytes of the host's memory at `base`."""

@@ -70,6 +70,8 @@ _NMI, _INVALID_OPCODE, _GENERAL_PROTECTION, _PAGE_FAULT = 2, 6, 13, 14
 _BREAKPOINT_TRAP = 0x10002  # QEMU's EXCP_DEBUG, which opcode F1h raises
 _BLOCK_MODE = TF | IOPL_MASK | VM | AC  # what translated code depends on, beside QEMU's hflags
 
+Access = Callable[[str, int, int, int], None]
+"""Told of ("read" | "write", physical address, size in bytes, value; for a read, 0)."""
 Trace = Callable[[str, int, str], None]
 """Told of ("int" | "exc" | "irq", vector, words about it)."""
 
@@ -86,6 +88,7 @@ class UnicornEngine:
     def __init__(self, space: AddressSpace, ports: Bus, clock: Clock, *, native: bool | None = None) -> None:
         self.space = space
         self.trace: Trace | None = None
+        self.port_listener: Access | None = None
         self._counts: dict[str, int] = {}
         self.port_reads = self.port_writes = 0
         self._ports = ports
@@ -115,6 +118,8 @@ class UnicornEngine:
         self._stop_requested = False
         self._nmi_pending = False
         self._breakpoints: frozenset[int] = frozenset()
+        self._watches: list[int] = []
+        self._watched: Access | None = None
         self._shutdown: Autopsy | None = None
         self._failure: BaseException | None = None
         self._until = 0
@@ -259,6 +264,21 @@ class UnicornEngine:
         """End each run before the instruction at any of the linear `addresses`; step once to get past one."""
         self._breakpoints = frozenset(addresses)
         self.thunk.set_breakpoints(self._breakpoints)
+
+    def watch_memory(self, ranges: Iterable[tuple[int, int]], listener: Access | None) -> None:
+        """Tell `listener` of every access to the physical [start, end) `ranges`; without ranges, stop telling.
+
+        It hears ("read" | "write", address, size, value) while the instruction executes, and must not stop the engine.
+        """
+        for handle in self._watches:
+            self._uc.unhook(handle)
+        self._watches = []
+        self._watched = listener
+        callback = library.ACCESS_CALLBACK(self._on_access)
+        for start, end in ranges:
+            kinds = library.HOOK_MEM_READ | library.HOOK_MEM_WRITE
+            self._watches.append(self._uc.hook(kinds, callback, begin=start, end=end - 1))
+        self._uc.flush_code()
 
     def attention(self) -> None:
         """Make the current `run` end at the next block start, from inside a port access."""
@@ -536,6 +556,8 @@ class UnicornEngine:
             self.port_reads += 1
             self._clock.advance_to(self._charge(IO_TICKS))
             value = self._ports.read(port, size)
+            if self.port_listener is not None:
+                self.port_listener("in", port, size, value)
             if self._clock.next_due < self._cell.limit:
                 self._aim()
             return value
@@ -547,9 +569,20 @@ class UnicornEngine:
         try:
             self.port_writes += 1
             self._clock.advance_to(self._charge(IO_TICKS))
-            self._ports.write(port, size, value & ((1 << (8 * size)) - 1))
+            value &= (1 << (8 * size)) - 1
+            self._ports.write(port, size, value)
+            if self.port_listener is not None:
+                self.port_listener("out", port, size, value)
             if self._clock.next_due < self._cell.limit:
                 self._aim()
+        except BaseException as error:
+            self._fail(error)
+
+    def _on_access(self, uc: int, kind: int, address: int, size: int, value: int, data: int) -> None:
+        try:
+            if self._watched is not None:
+                name = "write" if kind == library.MEM_WRITE else "read"
+                self._watched(name, address, size, value & ((1 << 8 * size) - 1))
         except BaseException as error:
             self._fail(error)
 

@@ -1,0 +1,479 @@
+"""The debugger: breakpoints, watchpoints, catches and steps on one machine. The TUI, the command line and GDB are faces.
+
+Three gears, the fastest that what is armed allows: breakpoints and interrupt catches cost nothing where they are not (the
+engine stops before their block); a catch of a mode or privilege change looks at every block; a watchpoint or a catch
+of a port looks at every instruction. All of it goes by machine time: a run that was debugged ends in the same state.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from minivm.core.record import record
+from minivm.debug.code import Instruction, disassemble
+from minivm.debug.expressions import CpuContext, Expression, compile_expression, parse_address
+from minivm.debug.inspect_paging import peek, peek_physical, physical_of
+from minivm.debug.symbols import SymbolTable
+from minivm.engine.cpustate import HF_CS64, RSP
+from minivm.errors import ConfigError, MiniVMError
+from minivm.machine import NS_PER_MS, Ended, Machine
+
+WATCH_KINDS = ("write", "read", "access", "change")
+CATCH_KINDS = ("port", "interrupt", "exception", "bios", "mode", "privilege")
+_PREFIXES = ("call", "int", "syscall", "sysenter", "rep", "loop")
+_RETURNS = ("ret", "iret", "sysret", "sysexit")
+_LONGEST_INSTRUCTION = 15
+_FOREVER = 1 << 62
+
+
+class DebugError(ConfigError):
+    """A command that the debugger cannot follow, in one line."""
+
+
+@record
+class Stop:
+    """Why the machine stands still.
+
+    `reason` is "breakpoint", "watchpoint", "catch", "step", "limit" (the time asked for is over), "stopped", or how the
+    machine ended ("halted", "shutdown", ...). `text` says it in words; `number` is the entry's that was hit.
+    """
+
+    reason: str
+    text: str
+    number: int = 0
+    ended: Ended | None = None
+
+
+class Entry:
+    """Something that can stop the machine: its number, what it is in words, and how often it was hit.
+
+    `condition` must hold for a stop; the first `ignore` hits do not stop; a `temporary` one goes when it stops.
+    """
+
+    def __init__(self, number: int, text: str) -> None:
+        self.number = number
+        self.text = text
+        self.enabled = True
+        self.hits = 0
+        self.ignore = 0
+        self.temporary = False
+        self.condition: Expression | None = None
+
+    def __str__(self) -> str:
+        words = [self.text]
+        words += [f"if {self.condition.text}"] if self.condition is not None else []
+        words += [f"hit {self.hits} times"] if self.hits else []
+        return ", ".join(words + ([] if self.enabled else ["disabled"]))
+
+
+class Breakpoint(Entry):
+    """A stop before the instruction at a linear address."""
+
+    def __init__(self, number: int, text: str, address: int) -> None:
+        super().__init__(number, text)
+        self.address = address
+
+
+class Watchpoint(Entry):
+    """A stop after an instruction that read, wrote or changed something."""
+
+    def __init__(self, number: int, text: str, kind: str, expression: Expression) -> None:
+        super().__init__(number, text)
+        self.kind = kind
+        self.expression = expression
+        self.start = self.end = 0  # the physical bytes, for all kinds but "change"
+        self.last = 0
+
+
+class Catch(Entry):
+    """A stop at an event of the machine; `value` narrows it to one port, vector or mode."""
+
+    def __init__(self, number: int, text: str, kind: str, value: int | str | None) -> None:
+        super().__init__(number, text)
+        self.kind = kind
+        self.value = value
+
+
+_Kind = TypeVar("_Kind", bound=Entry)
+
+
+class Debugger:
+    """The debugger of one machine; everything is done at its safe points, on the thread that calls."""
+
+    def __init__(self, machine: Machine, symbols: SymbolTable | None = None) -> None:
+        self.machine = machine
+        self.engine: Any = machine.engine
+        self.symbols = symbols if symbols is not None else SymbolTable()
+        self.context = CpuContext(
+            machine.cpu, load=self._load, load_physical=self._load_physical, ticks=lambda: machine.ticks
+        )
+        self._entries: dict[int, Entry] = {}
+        self._next_number = 1
+        self._stop_wanted = False
+        self._accesses: list[tuple[str, int, int, int]] = []
+        self._ports: list[tuple[str, int, int, int]] = []
+        self._events: list[tuple[str, int]] = []
+        self._outer_trace: Callable[[str, int, str], None] | None = getattr(machine.engine, "trace", None)
+        self._mode, self._level = machine.cpu.mode, machine.cpu.cpl
+
+    # -- what can stop the machine --------------------------------------------------------------------------------
+    def break_at(
+        self, where: str | int, *, condition: str = "", ignore: int = 0, temporary: bool = False
+    ) -> Breakpoint:
+        """Stop before the instruction at `where`: a linear address, or a text like `07C0:0012`, `main`, `phys:7C00`.
+
+        Raises `MiniVMError` with one line when `where` or `condition` is not understood.
+        """
+        address, text = self._linear(where)
+        entry = Breakpoint(self._next_number, f"breakpoint at {text}", address)
+        self._complete(entry, condition, ignore, temporary)
+        return entry
+
+    def watch(self, what: str, kind: str = "write", *, condition: str = "", ignore: int = 0) -> Watchpoint:
+        """Stop after an instruction that writes (reads, accesses, changes) `what`: `[ds:si]`, `dword [46Ch]`, `eax`, `zf`.
+
+        Registers and computed values can only "change".
+        """
+        if kind not in WATCH_KINDS:
+            raise DebugError(f"{kind!r} cannot be watched for; choose from {', '.join(WATCH_KINDS)}")
+        expression = compile_expression(what, self.symbols)
+        entry = Watchpoint(self._next_number, f"watch {kind} of {what}", kind, expression)
+        place = expression.place(self.context)
+        if place is not None and place.kind in ("linear", "physical"):
+            entry.start = place.address if place.kind == "physical" else self._physical(place.address)
+            entry.end = entry.start + place.size
+        elif kind != "change":
+            raise DebugError(f"{what} is not in memory; only its change can be watched")
+        entry.last = expression.evaluate(self.context)
+        self._complete(entry, condition, ignore, False)
+        return entry
+
+    def catch(self, kind: str, value: int | str | None = None, *, condition: str = "", ignore: int = 0) -> Catch:
+        """Stop at an event: "port" (an access), "interrupt" or "exception" (a vector), "bios", "mode", "privilege"."""
+        if kind not in CATCH_KINDS:
+            raise DebugError(f"{kind!r} cannot be caught; choose from {', '.join(CATCH_KINDS)}")
+        shown = f" {value:X}h" if isinstance(value, int) else f" {value}" if value is not None else ""
+        entry = Catch(self._next_number, f"catch {kind}{shown}", kind, value)
+        self._complete(entry, condition, ignore, False)
+        return entry
+
+    def entries(self) -> list[Entry]:
+        """Return everything that is armed or could be, by number."""
+        return [self._entries[number] for number in sorted(self._entries)]
+
+    def remove(self, number: int) -> None:
+        """Forget an entry; raises `DebugError` when there is none of that number."""
+        del self._entries[self._entry(number).number]
+        self._arm()
+
+    def enable(self, number: int, enabled: bool = True) -> None:
+        """Arm or disarm an entry without forgetting it."""
+        self._entry(number).enabled = enabled
+        self._arm()
+
+    # -- going on -------------------------------------------------------------------------------------------------
+    def resume(self, ms: float | None = None) -> Stop:
+        """Run until something stops the machine, for at most `ms` virtual milliseconds; the current instruction runs."""
+        limit = _FOREVER if ms is None else self.machine.now + round(ms * NS_PER_MS)
+        stop = self._one_step()
+        while stop is None:
+            if self.machine.now >= limit:
+                return Stop("limit", "the time asked for is over")
+            stop = self._go(limit)
+        return stop
+
+    def step(self, count: int = 1) -> Stop:
+        """Execute `count` instructions; an interrupt that is due is delivered on the way."""
+        for _ in range(count):
+            stop = self._one_step()
+            if stop is not None:
+                return stop
+        return Stop("step", f"at {self.where()}")
+
+    def step_over(self) -> Stop:
+        """Execute one instruction; a call, a software interrupt or a repeated instruction as a whole."""
+        instruction = self.instruction()
+        if not instruction.mnemonic.startswith(_PREFIXES):
+            return self.step()
+        target = self.machine.cpu.linear_ip + len(instruction.code)
+        return self.run_to(target, deeper_than=self._stack())
+
+    def step_out(self) -> Stop:
+        """Run until the current routine has returned to its caller."""
+        stack = self._stack()
+        while True:
+            returns = self.instruction().mnemonic.startswith(_RETURNS)
+            stop = self.step_over()
+            if stop.reason != "step" or (returns and self._stack() > stack):
+                return stop
+
+    def run_to(self, where: str | int, *, deeper_than: int | None = None) -> Stop:
+        """Run to `where`, or to whatever stops the machine first. Recursion below `deeper_than` is passed by."""
+        entry = self.break_at(where, temporary=True)
+        try:
+            while True:
+                stop = self.resume()
+                if stop.number != entry.number:
+                    return stop
+                if deeper_than is None or self._stack() >= deeper_than:
+                    return Stop("step", f"at {self.where()}")
+                entry = self._again(entry)
+        finally:
+            self._entries.pop(entry.number, None)
+            self._arm()
+
+    def run_to_interrupt(self) -> Stop:
+        """Run to the first instruction of the next handler of an interrupt, exception or INT n."""
+        entries = [self.catch("interrupt"), self.catch("exception")]
+        try:
+            return self.resume()
+        finally:
+            for entry in entries:
+                self.remove(entry.number)
+
+    # -- looking and changing ---------------------------------------------------------------------------------------
+    def where(self) -> str:
+        """Return the current address as CS:IP, with the symbol when there is one."""
+        cpu = self.machine.cpu
+        wide = cpu.code_bits == 64
+        place = f"{cpu.rip:016X}" if wide else f"{cpu.cs:04X}:{cpu.rip:04X}"
+        described = self.symbols.describe(cpu.linear_ip) if len(self.symbols) else ""
+        return f"{place} {described}".strip()
+
+    def instruction(self, linear: int | None = None) -> Instruction:
+        """Return the instruction at a linear address, by default the next one."""
+        cpu = self.machine.cpu
+        at = cpu.linear_ip if linear is None else linear
+        code = peek(self.engine, at, _LONGEST_INSTRUCTION) or b"\xff\xff"
+        return disassemble(code, origin=at, bits=cpu.code_bits, count=1)[0]
+
+    def instructions(self, linear: int, count: int) -> Iterator[Instruction]:
+        """Yield `count` instructions from a linear address on."""
+        code = peek(self.engine, linear, count * _LONGEST_INSTRUCTION)
+        yield from disassemble(code, origin=linear, bits=self.machine.cpu.code_bits, count=count)
+
+    def evaluate(self, text: str) -> int:
+        """Return the value of an expression now."""
+        return compile_expression(text, self.symbols).evaluate(self.context)
+
+    def read(self, linear: int, length: int) -> bytes:
+        """Return bytes at a linear address without side effects; fewer where the pages end."""
+        return peek(self.engine, linear, length)
+
+    def write(self, linear: int, data: bytes) -> None:
+        """Put bytes at a linear address, page protection or not; raises `DebugError` where no memory is."""
+        for offset, byte in enumerate(data):
+            physical = self._physical(linear + offset)
+            if physical >= self.machine.memory.size:
+                raise DebugError(f"{linear + offset:X}h is not in RAM")
+            self.machine.memory.write(physical, bytes((byte,)))
+
+    def set_register(self, name: str, value: int) -> None:
+        """Set a register by name; control registers and flags included."""
+        lower = name.lower()
+        if lower not in ("rflags", "eflags", "flags") and not hasattr(self.machine.cpu, lower):
+            raise DebugError(f"the CPU has no register {name!r}")
+        setattr(self.machine.cpu, "rflags" if lower in ("eflags", "flags") else lower, value)
+        self.engine.flush()
+
+    def assemble_at(self, linear: int, text: str) -> bytes:
+        """Put assembled instructions at a linear address, and return their bytes."""
+        from minivm.debug.code import assemble
+
+        code = assemble(text, bits=self.machine.cpu.code_bits, origin=linear).code
+        self.write(linear, code)
+        return code
+
+    # -- one piece of a run -----------------------------------------------------------------------------------------
+    def _go(self, limit: int) -> Stop | None:
+        kinds = {entry.kind for entry in self._armed(Catch)}
+        if "port" in kinds or any(self._armed(Watchpoint)):
+            return self._at_breakpoint() or self._one_step()
+        if kinds & {"mode", "privilege"}:
+            limit = min(limit, self.machine.now + 1)
+        ended = self.machine.run_to(limit)
+        if ended.reason == "limit":
+            return self._look_at_events()
+        return self._at_end(ended)
+
+    def _one_step(self) -> Stop | None:
+        self._accesses.clear()
+        self._ports.clear()
+        ended = self.machine.step()
+        if ended.reason != "limit":
+            return self._at_end(ended)
+        return self._look_at_watches() or self._look_at_events()
+
+    def _at_end(self, ended: Ended) -> Stop | None:
+        if ended.reason == "breakpoint":
+            return self._look_at_events() or self._at_breakpoint() or self._one_step()
+        if ended.reason == "stopped":
+            wanted, self._stop_wanted = self._stop_wanted, False
+            return self._look_at_events() or (Stop("stopped", f"stopped at {self.where()}") if wanted else None)
+        return Stop(ended.reason, f"the machine has ended: {ended.reason}", ended=ended)
+
+    def _at_breakpoint(self) -> Stop | None:
+        here = self.machine.cpu.linear_ip
+        for entry in list(self._armed(Breakpoint)):
+            if entry.address == here and self._hit(entry):
+                return Stop("breakpoint", f"{entry.text} reached", entry.number)
+        return None
+
+    def _look_at_watches(self) -> Stop | None:
+        for entry in list(self._armed(Watchpoint)):
+            old, entry.last = entry.last, self._value(entry.expression, entry.last)
+            happened = self._what_happened(entry, old)
+            if happened and self._hit(entry):
+                return Stop("watchpoint", happened, entry.number)
+        return None
+
+    def _what_happened(self, entry: Watchpoint, old: int) -> str:
+        name, new = entry.expression.text, entry.last
+        if entry.kind == "change":
+            return f"{name} changed from {old:X}h to {new:X}h" if new != old else ""
+        for verb, address, size, _ in self._accesses:
+            if address < entry.end and entry.start < address + size and entry.kind in (verb, "access"):
+                return (
+                    f"{name} was written: {old:X}h, now {new:X}h" if verb == "write" else f"{name} was read: {new:X}h"
+                )
+        return ""
+
+    def _look_at_events(self) -> Stop | None:
+        events, self._events = self._events, []
+        ports, self._ports = self._ports, []
+        for entry in list(self._armed(Catch)):
+            text = self._caught(entry, events, ports)
+            if text and self._hit(entry):
+                self._mode, self._level = self.machine.cpu.mode, self.machine.cpu.cpl
+                return Stop("catch", text, entry.number)
+        self._mode, self._level = self.machine.cpu.mode, self.machine.cpu.cpl
+        return None
+
+    def _caught(self, entry: Catch, events: list[tuple[str, int]], ports: list[tuple[str, int, int, int]]) -> str:
+        cpu, wanted = self.machine.cpu, entry.value
+        match entry.kind:
+            case "port":
+                for verb, port, size, value in ports:
+                    if wanted is None or wanted == port:
+                        return f"{verb} port {port:X}h, {value:0{2 * size}X}h"
+            case "mode" if cpu.mode != self._mode and wanted in (None, cpu.mode):
+                return f"the mode changed from {self._mode} to {cpu.mode}"
+            case "privilege" if cpu.cpl != self._level and wanted in (None, cpu.cpl):
+                return f"the privilege level changed from {self._level} to {cpu.cpl}"
+            case "interrupt" | "exception" | "bios":
+                return self._caught_event(entry.kind, wanted, events)
+        return ""
+
+    def _caught_event(self, kind: str, wanted: int | str | None, events: list[tuple[str, int]]) -> str:
+        for source, vector in events:
+            if kind == "bios":
+                hit = source == "int" and 0x10 <= vector <= 0x1A and self.machine.cpu.cs == 0xF000
+            else:
+                hit = (source == "exc") == (kind == "exception")
+            if hit and wanted in (None, vector):
+                return f"{kind} {vector:02X}h, handler at {self.where()}"
+        return ""
+
+    # -- arming -----------------------------------------------------------------------------------------------------
+    def _arm(self) -> None:
+        """Tell the engine what is to be noticed, and no more than that."""
+        self.engine.set_breakpoints(entry.address for entry in self._armed(Breakpoint))
+        ranges = [(entry.start, entry.end) for entry in self._armed(Watchpoint) if entry.kind != "change"]
+        self.engine.watch_memory(ranges, self._note_access if ranges else None)
+        kinds = {entry.kind for entry in self._armed(Catch)}
+        self.engine.port_listener = self._note_port if "port" in kinds else None
+        wanted = kinds & {"interrupt", "exception", "bios"}
+        self.engine.trace = self._note_event if wanted else self._outer_trace
+        self._mode, self._level = self.machine.cpu.mode, self.machine.cpu.cpl
+
+    def _note_access(self, verb: str, address: int, size: int, value: int) -> None:
+        self._accesses.append((verb, address, size, value))
+
+    def _note_port(self, verb: str, port: int, size: int, value: int) -> None:
+        self._ports.append((verb, port, size, value))
+
+    def _note_event(self, kind: str, vector: int, words: str) -> None:
+        if self._outer_trace is not None:
+            self._outer_trace(kind, vector, words)
+        if any(self._may_be(entry, kind, vector) for entry in self._armed(Catch)):
+            self._events.append((kind, vector))
+            self.engine.stop()  # the next safe point is the handler's first instruction
+
+    @staticmethod
+    def _may_be(entry: Catch, source: str, vector: int) -> bool:
+        kinds = {"exc": "exception", "irq": "interrupt", "int": "interrupt"}
+        return entry.kind in (kinds[source], "bios") and entry.value in (None, vector)
+
+    def stop(self) -> None:
+        """Make a `resume` on another thread end at the next safe point."""
+        self._stop_wanted = True
+        self.engine.stop()
+
+    def _armed(self, kind: type[_Kind]) -> Iterator[_Kind]:
+        return (entry for entry in self._entries.values() if isinstance(entry, kind) and entry.enabled)
+
+    def _hit(self, entry: Entry) -> bool:
+        """Count a hit; tell whether it stops."""
+        if entry.condition is not None:
+            self.context.hits = entry.hits + 1
+            if not self._value(entry.condition, 1):
+                return False
+        entry.hits += 1
+        if entry.hits <= entry.ignore:
+            return False
+        if entry.temporary:
+            del self._entries[entry.number]
+            self._arm()
+        return True
+
+    def _value(self, expression: Expression, otherwise: int) -> int:
+        """Evaluate; memory that has gone away meanwhile counts as `otherwise`."""
+        try:
+            return expression.evaluate(self.context)
+        except MiniVMError:
+            return otherwise
+
+    def _complete(self, entry: Entry, condition: str, ignore: int, temporary: bool) -> None:
+        if condition:
+            entry.condition = compile_expression(condition, self.symbols)
+        entry.ignore, entry.temporary = ignore, temporary
+        self._entries[entry.number] = entry
+        self._next_number += 1
+        self._arm()
+
+    def _again(self, entry: Breakpoint) -> Breakpoint:
+        self._entries[entry.number] = entry
+        self._arm()
+        return entry
+
+    def _entry(self, number: int) -> Entry:
+        entry = self._entries.get(number)
+        if entry is None:
+            raise DebugError(f"there is no breakpoint {number}; `info` lists them")
+        return entry
+
+    # -- addresses --------------------------------------------------------------------------------------------------
+    def _linear(self, where: str | int) -> tuple[int, str]:
+        if isinstance(where, int):
+            return where, f"{where:X}h"
+        address = parse_address(where, self.context, self.symbols)
+        return address.value, address.text
+
+    def _physical(self, linear: int) -> int:
+        physical = physical_of(self.engine, linear)
+        if physical is None:
+            raise DebugError(f"{linear:X}h is not mapped")
+        return physical
+
+    def _stack(self) -> int:
+        cpu = self.machine.cpu
+        pointer = cpu.head.regs[RSP]
+        return int(pointer if cpu.head.hflags & HF_CS64 else cpu.ss_base + (pointer & 0xFFFF_FFFF))
+
+    def _load(self, linear: int, size: int) -> int:
+        data = peek(self.engine, linear, size)
+        if len(data) < size:
+            raise DebugError(f"{linear:X}h is not mapped")
+        return int.from_bytes(data, "little")
+
+    def _load_physical(self, address: int, size: int) -> int:
+        return int.from_bytes(peek_physical(self.engine, address, size), "little")
