@@ -126,14 +126,21 @@ def _dispatch(words: list[str]) -> int:
     if name not in COMMANDS:
         raise ConfigError(_no_such_command(name))
     if not words:
-        from minivm.bundled import DEFAULT_GUEST
-
-        rest = [DEFAULT_GUEST]
+        rest = _tour()
     command = cast(Command, import_module(f"minivm.cli.{name}"))
     parser = Parser(name)
     command.configure(parser)
     parser.add_argument("--debug", action="store_true", help="show a traceback when something fails")
     return command.run(parser.parse_args(rest))
+
+
+def _tour() -> list[str]:
+    """Return the words that boot the tour. Away from a terminal nobody can press its keys, so they are typed."""
+    from minivm.bundled import DEFAULT_GUEST, find
+
+    guest = find(DEFAULT_GUEST)
+    live = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+    return [DEFAULT_GUEST] if live or guest is None else [DEFAULT_GUEST, "--type", guest.types or ""]
 
 
 def _help() -> int:
