@@ -416,7 +416,8 @@ time_services:
 .done:
         iret
 
-; A CPU exception, or an INT, that nobody handles: said in the trace, otherwise a bare IRET as in other BIOSes.
+; A CPU exception, or an INT, that nobody handles: said in the trace, otherwise a bare IRET as in other BIOSes. A fault
+; comes back at once and for ever; taking its time keeps that from costing the host a call of Python every few bytes.
 unhandled_0:
         push word 0
         jmp unhandled
@@ -428,6 +429,7 @@ unhandled_7:
 unhandled:
         TRAP SERVICE_UNHANDLED
         add sp, 2
+        TAKE_TIME
         iret
 
 ; An IRQ that nobody handles: end it at the chips that have it in service.

@@ -6,6 +6,7 @@ IBM PS/2 and PC BIOS Interface Technical Reference; ACPI 6.4 section 15.1 (INT 1
 from collections.abc import Callable
 
 from minivm.core.memory import KIB, MIB
+from minivm.firmware.power import PowerManagement
 from minivm.firmware.services import ROM_SEGMENT, Board, Call
 from minivm.firmware.time import Time
 
@@ -28,9 +29,9 @@ class System:
         self._board = board
         self._time = time
         self._functions: dict[int, Callable[[Call], bool]] = {
-            0x24: self._a20, 0x4F: self._keyboard_intercept, 0x83: self._event_wait, 0x85: _done, 0x86: self._wait,
-            0x87: self._move, 0x88: self._extended_memory, 0x90: _done, 0x91: _done, 0xC0: self._configuration,
-            0xE8: self._big_memory,
+            0x24: self._a20, 0x4F: self._keyboard_intercept, 0x53: PowerManagement(board).call,
+            0x83: self._event_wait, 0x85: _done, 0x86: self._wait, 0x87: self._move, 0x88: self._extended_memory,
+            0x90: _done, 0x91: _done, 0xC0: self._configuration, 0xE8: self._big_memory,
         }  # fmt: skip
 
     def equipment(self, call: Call) -> None:

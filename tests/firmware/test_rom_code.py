@@ -147,7 +147,8 @@ def test_int_15h_86h_waits_that_long(boot, microseconds):
     start = vm.now
     assert vm.run(ms=3000).reason == "halted"
     assert vm.memory[0x600] == b"\0"
-    assert microseconds <= (vm.now - start) / 1000 <= microseconds + 2100
+    # The RTC is somewhere in its period when the wait begins, so the first step may be a short one, as on the AT.
+    assert microseconds - 977 <= (vm.now - start) / 1000 <= microseconds + 2100
 
 
 def test_int_1ah_tells_the_ticks_and_midnight_once(boot):

@@ -43,7 +43,7 @@ def test_older_questions_for_memory_agree_with_the_map(pc):
 
 
 def test_unknown_functions_say_86h(pc):
-    for function in (0x8400, 0x8900, 0xC100, 0xC200, 0x5300, 0xFF00):
+    for function in (0x8400, 0x8900, 0xC100, 0xC200, 0xFF00):
         pc.interrupt(0x15, ax=function)
         assert (pc.carry, pc.cpu.ah) == (True, 0x86), hex(function)
     assert "INT 15h" in pc.trace[-1]
