@@ -103,8 +103,8 @@ class Screen:
             row += 1
         elif character != BELL:
             self.put(self.address(page, column, row), character, attribute)
-            column += 1
-            if column >= self.bda.columns:
+            column = column + 1 & 0xFF
+            if column == self.bda.columns:  # a cursor set beyond the edge goes on there, as on the PC
                 column, row = 0, row + 1
         if row >= self.rows:
             row = self.rows - 1
