@@ -21,6 +21,7 @@ from minivm.devices.pit import Pit
 from minivm.devices.post import PostCode
 from minivm.devices.power import PowerSwitch
 from minivm.devices.ps2_keyboard import Ps2Keyboard
+from minivm.devices.reset_control import ResetControl
 from minivm.devices.system_control import Port92, PortB
 from minivm.devices.uart import Uart
 from minivm.devices.vga import VgaText
@@ -108,6 +109,7 @@ class _Pc:
             gate2=self.pit.gate(2), timer2_output=lambda: self.pit.output(2), clock=clock, speaker=_silent
         )
         self.port_92 = Port92(a20=self.a20, reset=self._reset)
+        self.reset_control = ResetControl(self._reset)
         self.post_code = PostCode()
         self.bios = Bios(
             cpu=self.engine.cpu, space=self.space, ports=self.ports, clock=clock,
@@ -139,6 +141,7 @@ class _Pc:
             (0x3B0, 0x30, self.vga, "vga"),
             (0x3F8, 8, self.com1, "com1"),
             (0x4D0, 2, self.pic.elcr, "elcr"),
+            (0xCF9, 1, self.reset_control, "reset control"),
         )
         for base, length, port, name in table:
             ports.map(base, length, port, name=name)
@@ -156,6 +159,7 @@ class _Pc:
         devices = {
             "pit": self.pit, "cmos": self.cmos, "uart0": self.com1, "uart1": self.com2, "keyboard": self.keyboard,
             "i8042": self.i8042, "vga": self.vga, "port_b": self.port_b, "port_92": self.port_92,
+            "reset_control": self.reset_control,
             "post_code": self.post_code, "pic": self.pic,
         }  # fmt: skip
         self.machine = Machine(
