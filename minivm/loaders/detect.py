@@ -8,6 +8,9 @@ from minivm.storage.geometry import LARGEST_FLOPPY, SECTOR, partitions, standard
 SIGNATURE = b"\x55\xaa"
 SIGNATURE_OFFSET = 510
 
+_HARD_DISK_CODE = (b"\xb4\x42", b"\xb2\x80", b"\xba\x80\x00")
+"""MOV AH, 42h; MOV DL, 80h; MOV DX, 0080h."""
+
 _FORCE_FLAT = "for raw code without a header use --boot flat --origin ADDRESS"
 
 _LOOKED_FOR = (
@@ -84,15 +87,15 @@ def _kind_of_bootable(head: bytes, size: int) -> str:
         return "sector"
     if standard_floppy(size) is not None:
         return "floppy"
-    if size > LARGEST_FLOPPY.size or partitions(head[:SECTOR], -(-size // SECTOR)) or _reads_by_lba(head):
+    if size > LARGEST_FLOPPY.size or partitions(head[:SECTOR], -(-size // SECTOR)) or _wants_hard_disk(head):
         return "disk"
     return "floppy"
 
 
-def _reads_by_lba(head: bytes) -> bool:
-    """Return whether the boot sector calls INT 13h with AH=42h, which answers for hard disks alone."""
+def _wants_hard_disk(head: bytes) -> bool:
+    """Return whether the boot sector calls INT 13h for what only hard disks have: AH=42h, or drive 80h by number."""
     code = head[:SIGNATURE_OFFSET]
-    return b"\xb4\x42" in code and b"\xcd\x13" in code
+    return b"\xcd\x13" in code and any(instruction in code for instruction in _HARD_DISK_CODE)
 
 
 def _has_multiboot_addresses(head: bytes) -> bool:

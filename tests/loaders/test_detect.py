@@ -56,6 +56,13 @@ def test_a_loader_that_reads_by_lba_needs_a_hard_disk(sector):
     assert kind_of(sector(b"\xb4\x02\xcd\x13") + bytes(5000)) == "floppy"
 
 
+@pytest.mark.parametrize("code", [b"\xb2\x80\xcd\x13", b"\xba\x80\x00\xcd\x13"])
+def test_a_loader_that_asks_for_drive_80h_by_number_needs_a_hard_disk(sector, code):
+    assert kind_of(sector(code) + bytes(5000)) == "disk"
+    assert kind_of(sector(code[:-2]) + bytes(5000)) == "floppy"  # nothing is read
+    assert kind_of((sector(code) + bytes(5000)).ljust(1474560, b"\0")) == "floppy"
+
+
 def test_an_elf_file_with_a_multiboot_header_is_multiboot(elf, header):
     assert kind_of(elf(((0x100000, 0x100000, header(3), 12),))) == "multiboot"
     assert kind_of(elf()) == "elf"
