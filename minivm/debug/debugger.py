@@ -6,7 +6,7 @@ of a port looks at every instruction. All of it goes by machine time: a run that
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from minivm.core.record import record
 from minivm.debug.code import Instruction, disassemble
@@ -93,6 +93,16 @@ class Catch(Entry):
         self.value = value
 
 
+class Listener(Protocol):
+    """Who is told of everything that the guest makes the machine do, on the machine's thread; a recorder."""
+
+    def on_event(self, kind: str, vector: int, words: str) -> None:
+        """Take an interrupt or exception: `kind` is "irq", "int" or "exc"; before its handler is entered."""
+
+    def on_port(self, verb: str, port: int, size: int, value: int) -> None:
+        """Take a port access, "in" or "out", after it happened."""
+
+
 _Kind = TypeVar("_Kind", bound=Entry)
 
 
@@ -112,6 +122,8 @@ class Debugger:
         self._accesses: list[tuple[str, int, int, int]] = []
         self._ports: list[tuple[str, int, int, int]] = []
         self._events: list[tuple[str, int]] = []
+        self.listeners: tuple[Listener, ...] = ()
+        self._catches_ports = False
         self._outer_trace: Callable[[str, int, str], None] | None = getattr(machine.engine, "trace", None)
         self._mode, self._level = machine.cpu.mode, machine.cpu.cpl
 
@@ -168,6 +180,16 @@ class Debugger:
     def enable(self, number: int, enabled: bool = True) -> None:
         """Arm or disarm an entry without forgetting it."""
         self._entry(number).enabled = enabled
+        self._arm()
+
+    def add_listener(self, listener: Listener) -> None:
+        """Tell `listener` of every interrupt, exception and port access from now on; at a safe point."""
+        self.listeners = (*self.listeners, listener)
+        self._arm()
+
+    def remove_listener(self, listener: Listener) -> None:
+        """Tell `listener` no more; one that was not told before is no error."""
+        self.listeners = tuple(one for one in self.listeners if one is not listener)
         self._arm()
 
     # -- going on -------------------------------------------------------------------------------------------------
@@ -380,20 +402,26 @@ class Debugger:
         ranges = [(entry.start, entry.end) for entry in self._armed(Watchpoint) if entry.kind != "change"]
         self.engine.watch_memory(ranges, self._note_access if ranges else None)
         kinds = {entry.kind for entry in self._armed(Catch)}
-        self.engine.port_listener = self._note_port if "port" in kinds else None
+        self._catches_ports = "port" in kinds
+        self.engine.port_listener = self._note_port if self._catches_ports or self.listeners else None
         wanted = kinds & {"interrupt", "exception", "bios"}
-        self.engine.trace = self._note_event if wanted else self._outer_trace
+        self.engine.trace = self._note_event if wanted or self.listeners else self._outer_trace
         self._mode, self._level = self.machine.cpu.mode, self.machine.cpu.cpl
 
     def _note_access(self, verb: str, address: int, size: int, value: int) -> None:
         self._accesses.append((verb, address, size, value))
 
     def _note_port(self, verb: str, port: int, size: int, value: int) -> None:
-        self._ports.append((verb, port, size, value))
+        for listener in self.listeners:
+            listener.on_port(verb, port, size, value)
+        if self._catches_ports:
+            self._ports.append((verb, port, size, value))
 
     def _note_event(self, kind: str, vector: int, words: str) -> None:
         if self._outer_trace is not None:
             self._outer_trace(kind, vector, words)
+        for listener in self.listeners:
+            listener.on_event(kind, vector, words)
         if any(self._may_be(entry, kind, vector) for entry in self._armed(Catch)):
             self._events.append((kind, vector))
             self.engine.stop()  # the next safe point is the handler's first instruction

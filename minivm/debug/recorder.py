@@ -1,0 +1,134 @@
+"""The last events of a machine, kept while somebody looks: interrupts, exceptions, port accesses and mode changes.
+
+`Recorder.start` hangs it onto a debugger and `stop` takes it off; a recorder that is off costs the machine nothing. A
+mode change is seen at the next event, since a hook of its own would slow every block down.
+"""
+
+from collections import deque
+from typing import Any
+
+from minivm.core.describe import Access, Register, sentence
+from minivm.core.record import record, replace
+from minivm.debug.debugger import Debugger
+from minivm.debug.inspect_devices import IRQ_NAMES, PARTS, Part, state_of
+from minivm.trace import vector_name
+
+MOST_EVENTS = 1000
+KINDS = ("irq", "int", "exc", "in", "out", "mode")
+"""What is recorded: hardware interrupts, INT n, exceptions, port reads and writes, changes of the CPU's mode."""
+
+
+@record
+class Event:
+    """One event: its virtual time, its kind (one of `KINDS`), vector or port, and the linear address of the code.
+
+    `value` and `size` are a port access's, and `chip`, `register` and `state` what it met, where that is described;
+    the state is the one before the access. `detail` is the engine's words, or the two modes.
+    """
+
+    now: int
+    kind: str
+    number: int
+    where: int
+    value: int = 0
+    size: int = 0
+    detail: str = ""
+    chip: str = ""
+    register: Register | None = None
+    state: Any = None
+
+
+class Recorder:
+    """Keeps the last `length` events of a debugger's machine; `counts` says how many of each kind there were."""
+
+    def __init__(self, debugger: Debugger, length: int = MOST_EVENTS) -> None:
+        self._debugger = debugger
+        self._machine = debugger.machine
+        self.events: deque[Event] = deque(maxlen=length)
+        self.counts = dict.fromkeys(KINDS, 0)
+        self._mode = ""
+        self._states: dict[str, Any] = {}
+
+    @property
+    def running(self) -> bool:
+        """True between `start` and `stop`."""
+        return self in self._debugger.listeners
+
+    def start(self) -> None:
+        """Begin to record; on the thread that runs the machine."""
+        self._mode = self._machine.cpu.mode
+        self._states = {name: state_of(self._machine, part) for name, part in PARTS.items()}
+        self._debugger.add_listener(self)
+
+    def stop(self) -> None:
+        """Record no more; what is there stays."""
+        self._debugger.remove_listener(self)
+
+    def on_event(self, kind: str, vector: int, words: str) -> None:
+        """Take an interrupt or exception, as the engine's trace tells of it."""
+        self._look_at_mode()
+        self._add(Event(self._machine.now, kind, vector, self._machine.cpu.linear_ip, detail=words))
+
+    def on_port(self, verb: str, port: int, size: int, value: int) -> None:
+        """Take a port access."""
+        self._look_at_mode()
+        mapping = self._machine.ports.find(port)
+        part = None if mapping is None else PARTS.get(mapping.name)
+        event = Event(self._machine.now, verb, port, self._machine.cpu.linear_ip, value, size)
+        if mapping is not None and part is not None:
+            event = self._explained(event, mapping.name, part, port - mapping.base)
+        self._add(event)
+
+    def _explained(self, event: Event, name: str, part: Part, offset: int) -> Event:
+        """Add what the access met: which register that is may hang on what was written before, as with ICW2 to ICW4."""
+        state = self._states.get(name)
+        register = part.chip.find(Access(offset, event.kind == "out", event.value), state)
+        self._states[name] = state_of(self._machine, part)
+        return replace(event, chip=part.chip.name, register=register, state=state)
+
+    def _look_at_mode(self) -> None:
+        cpu = self._machine.cpu
+        if cpu.mode != self._mode:
+            old, self._mode = self._mode, cpu.mode
+            self._add(Event(self._machine.now, "mode", 0, cpu.linear_ip, detail=f"{old} -> {cpu.mode}"))
+
+    def _add(self, event: Event) -> None:
+        self.events.append(event)
+        self.counts[event.kind] += 1
+
+
+def event_words(debugger: Debugger, event: Event) -> str:
+    """Return an event as one line in plain words; a port access by the register that it met."""
+    match event.kind:
+        case "irq":
+            return f"interrupt {event.number:02X}h from {_source(debugger, event.number)}"
+        case "int":
+            return f"INT {event.number:02X}h, asked for by the program"
+        case "exc":
+            name = vector_name(event.number)
+            return f"exception {event.number:02X}h{f', {name}' if name else ''}"
+        case "mode":
+            return f"mode changed: {event.detail}"
+    return _port_words(debugger, event)
+
+
+def _source(debugger: Debugger, vector: int) -> str:
+    device = debugger.machine.devices.get("pic")
+    if device is not None:
+        state = device.state()
+        for chip, first in ((state.master, 0), (state.slave, 8)):
+            if chip.vector_base & 0xF8 == vector & 0xF8:
+                irq = first + (vector & 7)
+                return f"{IRQ_NAMES[irq]} (IRQ{irq})" if IRQ_NAMES[irq] else f"IRQ{irq}"
+    return "hardware"
+
+
+def _port_words(debugger: Debugger, event: Event) -> str:
+    digits = f"{event.value:0{2 * event.size}X}h"
+    access = f"OUT {event.number:X}h, {digits}" if event.kind == "out" else f"IN {event.number:X}h gave {digits}"
+    if event.register is None:
+        mapping = debugger.machine.ports.find(event.number)
+        return f"{access}: {mapping.name}" if mapping is not None else f"{access}: nobody answers there"
+    words = sentence(event.register, event.value, event.state)
+    title = f"{event.chip}, {event.register.title}"
+    return f"{access}: {title}: {words}" if words else f"{access}: {title}"
