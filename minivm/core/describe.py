@@ -91,7 +91,7 @@ class Chip:
 
     `pick` finds the register behind an access where offset and direction are not enough; it gets the chip's state as
     it was before the access, or None. `contents` lists what the registers hold by a state and the virtual time, `facts`
-    says in sentences what else there is to know.
+    says in sentences what else there is to know. `after` is the state that the next byte of one wider access finds.
     """
 
     name: str
@@ -99,6 +99,7 @@ class Chip:
     pick: Callable[[Access, Any], Register | None] | None = None
     contents: Callable[[Any, int], list[Content]] | None = None
     facts: Callable[[Any, int], list[str]] | None = None
+    after: Callable[[Access, Any], Any] | None = None
 
     def find(self, access: Access, state: Any = None) -> Register | None:
         """Return the register that `access` reaches, or None when there is none."""

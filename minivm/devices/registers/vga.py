@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from minivm.core.describe import Access, Chip, Content, Field, Register, flag
+from minivm.core.record import replace
 
 _CRTC_TITLES = (
     "horizontal total", "horizontal display end", "start horizontal blanking", "end horizontal blanking",
@@ -144,7 +145,7 @@ _READ = {0x10: ATTRIBUTE_INDEX, 0x12: STATUS_0, 0x13: ENABLE, 0x16: DAC_MASK, 0x
 def describe(name: str) -> Chip:
     """Return the description of a VGA whose ports begin at 3B0h."""
     registers = (*_FIXED, ATTRIBUTE_INDEX, *_INDEXES.values(), *CRTC, *SEQUENCER, *GRAPHICS, *ATTRIBUTE)
-    return Chip(name, registers, pick=_pick, contents=_contents, facts=_facts)
+    return Chip(name, registers, pick=_pick, contents=_contents, facts=_facts, after=_after)
 
 
 def _pick(access: Access, state: Any) -> Register | None:
@@ -158,6 +159,15 @@ def _pick(access: Access, state: Any) -> Register | None:
     if offset == 0x11:
         return None if access.write else _behind(state, "attribute_index", ATTRIBUTE)
     return (_WRITE if access.write else _READ).get(offset)
+
+
+_INDEX_NAMES = {0x14: "sequencer_index", 0x1E: "graphics_index", 0x24: "crtc_index"}
+
+
+def _after(access: Access, state: Any) -> Any:
+    """Return the state with the index that was written, since OUT DX, AX writes an index and its data."""
+    name = _INDEX_NAMES.get(_place(access.offset, state))
+    return state if name is None or not access.write else replace(state, **{name: access.value})
 
 
 def _place(offset: int, state: Any) -> int:
