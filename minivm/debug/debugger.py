@@ -196,10 +196,10 @@ class Debugger:
     def resume(self, ms: float | None = None) -> Stop:
         """Run until something stops the machine, for at most `ms` virtual milliseconds; the current instruction runs."""
         limit = _FOREVER if ms is None else self.machine.now + round(ms * NS_PER_MS)
-        stop = self._one_step()
+        stop = self._doze(limit) if self.machine.halted else self._one_step()
         while stop is None:
             if self.machine.now >= limit:
-                return Stop("limit", "the time asked for is over")
+                return self._at_breakpoint() or Stop("limit", "the time asked for is over")
             stop = self._go(limit)
         return stop
 
@@ -309,13 +309,21 @@ class Debugger:
     def _go(self, limit: int) -> Stop | None:
         kinds = {entry.kind for entry in self._armed(Catch)}
         if "port" in kinds or any(self._armed(Watchpoint)):
-            return self._at_breakpoint() or self._one_step()
+            return self._doze(limit) if self.machine.halted else self._at_breakpoint() or self._one_step()
         if kinds & {"mode", "privilege"}:
             limit = min(limit, self.machine.now + 1)
         ended = self.machine.run_to(limit)
         if ended.reason == "limit":
             return self._look_at_events()
         return self._at_end(ended)
+
+    def _doze(self, limit: int) -> Stop | None:
+        """Let a halted CPU's time pass to its next alarm or `limit`, and deliver what that raises: no instruction."""
+        machine = self.machine
+        ended = machine.run_to(machine.now)
+        if machine.halted and ended.reason == "limit":
+            ended = machine.run_to(min(limit, machine.clock.next_due))
+        return self._look_at_events() if ended.reason == "limit" else self._at_end(ended)
 
     def _one_step(self) -> Stop | None:
         self._accesses.clear()
@@ -330,7 +338,9 @@ class Debugger:
             return self._look_at_events() or self._at_breakpoint() or self._one_step()
         if ended.reason == "stopped":
             wanted, self._stop_wanted = self._stop_wanted, False
-            return self._look_at_events() or (Stop("stopped", f"stopped at {self.where()}") if wanted else None)
+            if not wanted:
+                return self._look_at_events()
+            return self._look_at_events() or self._at_breakpoint() or Stop("stopped", f"stopped at {self.where()}")
         return Stop(ended.reason, f"the machine has ended: {ended.reason}", ended=ended)
 
     def _at_breakpoint(self) -> Stop | None:

@@ -1,0 +1,397 @@
+"""The machine on a thread of its own, and what the user interface sees of it.
+
+Only the machine's thread touches the machine. Everyone else puts work on its queue (`call`) and gets a future; the run
+is interrupted for it at the next safe point. What there is to see comes as one `View`, after every stop and at most 30
+times a second in between. A `View` is finished when it is handed over: the other side only reads it.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from minivm.core.keys import KeyEvent
+from minivm.core.record import record
+from minivm.core.screen import TextScreen
+from minivm.debug.debugger import Breakpoint, Debugger, Entry, Stop
+from minivm.debug.symbols import SymbolTable
+from minivm.errors import MiniVMError
+from minivm.machine import NS_PER_MS, Machine
+from minivm.tui.goals import Goal, Onward, Out, To, over
+from minivm.tui.pace import MAX, Pace, Speed
+
+VIEW_S = 1 / 30
+"""A running machine is looked at no more often than this."""
+SERIAL_TAIL = 8192
+_RATE_S = 0.5
+
+T = TypeVar("T")
+Collector = Callable[[Debugger], object]
+
+
+@record
+class Point:
+    """One breakpoint, watchpoint or catch; `address` is linear, and None for what has none."""
+
+    number: int
+    text: str
+    address: int | None
+    enabled: bool
+
+
+@record
+class View:
+    """Everything the user interface shows of one moment.
+
+    `before` has the registers when the machine last stood still, `registers` has them now. `panels` has what each
+    visible panel collected, or the exception that it failed with. `running` is False while the machine stands still
+    for the user. `ticks_per_second` and `instructions_per_second` are measured; the latter only in slow motion.
+    """
+
+    running: bool
+    stop: Stop | None
+    now_ns: int
+    ticks: int
+    mode: str
+    code_bits: int
+    linear_ip: int
+    where: str
+    halted: bool
+    screen: TextScreen
+    registers: dict[str, int]
+    before: dict[str, int]
+    serial_tail: str
+    speed: Speed
+    ticks_per_second: float
+    instructions_per_second: float
+    points: tuple[Point, ...]
+    panels: dict[str, object]
+
+
+class SessionClosed(MiniVMError):
+    """Work was asked of a session that is closed."""
+
+
+class Session:
+    """One machine under its debugger on its own thread; `close` it before the machine.
+
+    `speed` is in virtual seconds a second, None for as fast as it goes. `on_view` is called on the machine's thread.
+    While `hold` is True, no view is made of a running machine: the user interface has not shown the last one yet.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        *,
+        speed: float | None = 1.0,
+        symbols: SymbolTable | None = None,
+        on_view: Callable[[View], object] | None = None,
+    ) -> None:
+        self.machine = machine
+        self.on_view = on_view
+        self.hold = False
+        self._debugger = Debugger(machine, symbols)
+        self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._collectors: Mapping[str, Collector] = {}
+        self._pace = Pace(MAX if speed is None else Speed("times", speed))
+        self._goal: Goal | None = None
+        self._stop: Stop | None = None
+        self._asleep = False
+        self._closed = False
+        self._before = machine.cpu.as_dict()
+        self._next_view = 0.0
+        self._measured = (time.monotonic(), 0, 0)
+        self._rates = (0.0, 0.0)
+        self._steps = 0
+        self._in_piece = threading.Event()
+        self._standing = threading.Event()
+        self._standing.set()
+        self._thread = threading.Thread(target=self._live, name="machine", daemon=True)
+        self._beat = threading.Thread(target=self._keep_time, name="machine's beat", daemon=True)
+
+    # -- what any thread may do ---------------------------------------------------------------------------------------
+    def start(self) -> None:
+        """Start the machine's thread; the machine stands still until `resume`, and the first view comes at once."""
+        self._thread.start()
+        self._beat.start()
+
+    def call(self, work: Callable[[Debugger], T]) -> "Future[T]":
+        """Do `work` on the machine's thread at the next safe point; the future has its result or its exception."""
+        future: Future[T] = Future()
+        if self._closed:
+            future.set_exception(SessionClosed("this machine is closed"))
+            return future
+        self._commands.put(lambda: self._do(work, future))
+        if self._in_piece.is_set():
+            self._debugger.stop()
+        return future
+
+    def resume(self) -> "Future[None]":
+        """Run until something stops the machine or somebody pauses it."""
+        return self.call(lambda debugger: self._begin(Onward()))
+
+    def pause(self) -> "Future[None]":
+        """Let the machine stand still where it is."""
+        return self.call(self._pause)
+
+    def step(self, count: int = 1) -> "Future[None]":
+        """Execute `count` instructions."""
+        return self.call(lambda debugger: self._one_step(debugger, count))
+
+    def step_over(self) -> "Future[None]":
+        """Execute one instruction; a call, a software interrupt or a repeated instruction as a whole."""
+        return self.call(self._step_over)
+
+    def step_out(self) -> "Future[None]":
+        """Run until the current routine has returned."""
+        return self.call(lambda debugger: self._begin(Out(debugger)))
+
+    def run_to(self, where: str | int) -> "Future[None]":
+        """Run to an address; the future fails with `MiniVMError` when it is not understood."""
+        return self.call(lambda debugger: self._begin(To(debugger, where)))
+
+    def type(self, events: Iterable[KeyEvent]) -> "Future[None]":
+        """Press and release keys on the guest's keyboard."""
+        pressed = tuple(events)
+        return self.call(lambda debugger: self._console.play(pressed))
+
+    def set_speed(self, speed: Speed) -> "Future[None]":
+        """Run at another speed from now on."""
+        return self.call(lambda debugger: self._set_speed(speed))
+
+    def set_collectors(self, collectors: Mapping[str, Collector]) -> None:
+        """Say what is to be collected for the panels, by name, and ask for a view of it."""
+        self._collectors = dict(collectors)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Ask for a view soon; of a standing machine at once."""
+        if not self._closed:
+            self.call(lambda debugger: None)
+
+    @property
+    def running(self) -> bool:
+        """True while the machine is on its way somewhere."""
+        return not self._standing.is_set()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until the machine stands still; False when it does not within `timeout` seconds. For tests."""
+        return self._standing.wait(timeout)
+
+    def close(self, timeout: float = 5.0) -> None:
+        """End the thread; harmless when it never started or has ended."""
+        self._closed = True
+        self._in_piece.set()
+        self._commands.put(lambda: None)
+        self._debugger.stop()
+        for thread in (self._thread, self._beat):
+            if thread.is_alive() and thread is not threading.current_thread():
+                thread.join(timeout)
+
+    # -- the machine's thread -----------------------------------------------------------------------------------------
+    def _live(self) -> None:
+        self._give_view()
+        while not self._closed:
+            try:
+                self._one_round()
+            except Exception as error:  # a bug, or an engine that failed: the user must see it, and the thread lives on
+                self._stand(Stop("error", f"{type(error).__name__}: {error}"))
+                self._give_view()
+        self._refuse_rest()
+
+    def _one_round(self) -> None:
+        try:
+            seconds = self._patience()
+            command = self._commands.get(timeout=seconds) if seconds != 0 else self._commands.get_nowait()
+        except queue.Empty:
+            self._piece()
+        else:
+            self._asleep = False
+            command()
+            if self._goal is None and self._commands.empty():
+                self._give_view()
+        if self._goal is not None and time.monotonic() >= self._next_view and not self.hold:
+            self._give_view()
+
+    def _patience(self) -> float | None:
+        """Return how long to wait for a command: for ever while nothing else can happen, 0 to look and go on."""
+        if self._goal is None or self._closed:
+            return None if not self._closed else 0.0
+        if self._asleep:
+            return VIEW_S if self._pace.speed.kind == "times" else None
+        machine = self.machine
+        return self._pace.patience(machine.now, machine.clock.next_due if machine.halted else None)
+
+    def _piece(self) -> None:
+        goal = self._goal
+        if goal is None:
+            return
+        self._in_piece.set()
+        if not self._commands.empty():
+            self._in_piece.clear()
+            return
+        try:
+            stop = self._advance(goal)
+        finally:
+            self._in_piece.clear()
+        if stop is None:
+            return
+        if stop.reason == "halted" and self.machine.ended is None:
+            self._fall_asleep()
+        else:
+            self._stand(stop)
+            self._give_view()
+
+    def _advance(self, goal: Goal) -> Stop | None:
+        """Let the machine go on for as long as its speed allows now."""
+        debugger, machine, pace = self._debugger, self.machine, self._pace
+        match pace.speed.kind:
+            case "times":
+                target = pace.target(machine.now)
+                return goal.advance(debugger, (target - machine.now) / NS_PER_MS) if target > machine.now else None
+            case "instructions":
+                for _ in range(pace.take_steps()):
+                    self._steps += 1
+                    stop = goal.advance(debugger, 0)
+                    if stop is not None or not self._commands.empty():
+                        return stop
+                return None
+        return goal.advance(debugger, None)
+
+    def _fall_asleep(self) -> None:
+        """Nothing but the user can wake this guest: its time goes by with the host's, and no instruction runs."""
+        self._asleep = True
+        if self._pace.speed.kind == "times":
+            self.machine.pass_time(self._pace.target(self.machine.now))
+
+    def _keep_time(self) -> None:
+        """Cut long pieces short, so that views and commands have their turn: the only thing this thread does."""
+        while not self._closed:
+            self._in_piece.wait()
+            time.sleep(VIEW_S / 2)
+            if self._in_piece.is_set() and not self._closed:
+                self._debugger.stop()
+
+    def _do(self, work: Callable[[Debugger], T], future: "Future[T]") -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            result = work(self._debugger)
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    def _refuse_rest(self) -> None:
+        while not self._commands.empty():
+            self._commands.get()()
+
+    # -- standing and going -------------------------------------------------------------------------------------------
+    def _begin(self, goal: Goal) -> None:
+        machine = self.machine
+        if self._goal is not None:
+            self._goal.forget(self._debugger)
+        if machine.ended is not None:
+            goal.forget(self._debugger)
+            self._stand(self._stop or Stop(machine.ended.reason, f"the machine has ended: {machine.ended.reason}"))
+            return
+        self._before = machine.cpu.as_dict()
+        self._goal, self._stop, self._asleep = goal, None, False
+        self._standing.clear()
+        self._pace.start(machine.now)
+        self._measured = (time.monotonic(), machine.ticks, self._steps)
+        self._next_view = time.monotonic() + VIEW_S
+
+    def _stand(self, stop: Stop) -> None:
+        goal, self._goal = self._goal, None
+        self._stop, self._asleep, self._rates = stop, False, (0.0, 0.0)
+        if goal is not None:
+            goal.forget(self._debugger)
+        self._standing.set()
+
+    def _pause(self, debugger: Debugger) -> None:
+        if self._goal is not None:
+            self._stand(Stop("stopped", f"paused at {debugger.where()}"))
+
+    def _step_over(self, debugger: Debugger) -> None:
+        way = over(debugger)
+        if way is None:
+            self._one_step(debugger)
+        else:
+            self._begin(way)
+
+    def _one_step(self, debugger: Debugger, count: int = 1) -> None:
+        if self._goal is not None:
+            self._pause(debugger)
+        self._before = self.machine.cpu.as_dict()
+        self._stand(debugger.step(count))
+
+    def _set_speed(self, speed: Speed) -> None:
+        self._pace = Pace(speed)
+        self._pace.start(self.machine.now)
+
+    # -- what there is to see -----------------------------------------------------------------------------------------
+    def _give_view(self) -> None:
+        self._next_view = time.monotonic() + VIEW_S
+        if self.on_view is not None:
+            self.on_view(self.view())
+
+    def view(self) -> View:
+        """Return what there is to see; on the machine's thread only (`call(lambda _: session.view())`)."""
+        machine, debugger = self.machine, self._debugger
+        ticks_rate, steps_rate = self._measure()
+        cpu = machine.cpu
+        return View(
+            running=self._goal is not None,
+            stop=self._stop,
+            now_ns=machine.now,
+            ticks=machine.ticks,
+            mode=cpu.mode,
+            code_bits=cpu.code_bits,
+            linear_ip=cpu.linear_ip,
+            where=debugger.where(),
+            halted=machine.halted,
+            screen=machine.screen,
+            registers=cpu.as_dict(),
+            before=self._before,
+            serial_tail=self._serial_tail(),
+            speed=self._pace.speed,
+            ticks_per_second=ticks_rate,
+            instructions_per_second=steps_rate,
+            points=tuple(map(_point, debugger.entries())),
+            panels={name: self._collected(collect) for name, collect in self._collectors.items()},
+        )
+
+    def _collected(self, collect: Collector) -> object:
+        try:
+            return collect(self._debugger)
+        except Exception as error:  # shown in the panel's own place; the other panels must not suffer
+            return error
+
+    def _measure(self) -> tuple[float, float]:
+        now, (began, ticks, steps) = time.monotonic(), self._measured
+        if self._goal is not None and now - began >= _RATE_S:
+            seconds = now - began
+            self._rates = ((self.machine.ticks - ticks) / seconds, (self._steps - steps) / seconds)
+            self._measured = (now, self.machine.ticks, self._steps)
+        return self._rates
+
+    def _serial_tail(self) -> str:
+        data = bytes(self._console.serial.data[-SERIAL_TAIL:])
+        return data.replace(b"\r", b"").decode("cp437", "replace")
+
+    @property
+    def _console(self) -> Any:
+        if self.machine.console is None:
+            raise MiniVMError("this machine has no console")
+        return self.machine.console
+
+
+def _point(entry: Entry) -> Point:
+    address = entry.address if isinstance(entry, Breakpoint) else None
+    return Point(entry.number, str(entry), address, entry.enabled)
+
+
+__all__ = ["Point", "Session", "SessionClosed", "View"]
