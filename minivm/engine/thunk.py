@@ -7,7 +7,8 @@ Python callback there would cost 500 ns a block, this costs about one. It keeps 
 * at the limit, or where a wanted interrupt can be taken, it asks the engine to stop, and nothing has happened yet;
 * a block that begins inside the one before and ends before it is the rest of a block that rewrote itself: what was
   booked for that rest is given back, and nothing stops there;
-* in the step gear (`stepping`) it books nothing: it lets `allowed` blocks pass, and notes the last two.
+* in the step gear (`stepping`) it books nothing: it lets `allowed` blocks of one instruction pass, and notes the last
+  two.
 """
 
 import ctypes
@@ -42,6 +43,7 @@ class BlockCell(ctypes.Structure):
         ("next_size", c_uint64),  # 70h
         ("pages", c_uint64),  # 78h: a byte for each page, set where a breakpoint is; 0 while there are none
         ("slow", c_uint64),  # 80h: the hook in Python, for blocks on such pages
+        ("block_flags", c_uint64),  # 88h: where QEMU is told how to translate the next block
     )
     retired: int
     limit: int
@@ -60,6 +62,7 @@ class BlockCell(ctypes.Structure):
     next_size: int
     pages: int
     slow: int
+    block_flags: int
 
     def end_of_cut(self, address: int, size: int) -> int | None:
         """Return the tick at which [address, address + size) begins, if it is a cut-off rest of the current block."""
@@ -78,6 +81,10 @@ PAGE_FLAGS = 1 << 20
 """How many pages are told apart when breakpoints are looked for: those of 4 GiB, taken again above it."""
 AT_BREAKPOINT = 2
 """What `stopped` says when the block that was about to begin holds a breakpoint."""
+
+WHOLE_BLOCK, ONE_INSTRUCTION = 0xFFFF_FFFF, 0x8001
+"""QEMU's cflags for the next block: as usual, or one instruction. The bit 8000h means nothing without instruction
+counting; it keeps these blocks apart from those of one instruction that QEMU makes of rewritten code."""
 
 # System V: rdi = engine, rsi = address, edx = size, rcx = the cell. tests/engine/test_thunk.py assembles it again.
 # RF is cleared at a block's start: it has done its work when the block was looked up, and Unicorn would keep it until
@@ -141,17 +148,19 @@ stepping:
     mov qword ptr [rcx + 0x70], rdx
     dec qword ptr [rcx + 0x50]
     js stop
+    mov rax, qword ptr [rcx + 0x88]
+    mov dword ptr [rax], {ONE_INSTRUCTION:#x}
     ret
 stop:
     mov dword ptr [rcx + 0x40], 1
     jmp qword ptr [rcx + 0x38]
 """
 MACHINE_CODE = bytes.fromhex(
-    "89d2837948000f85a8000000488b014c8b51304989f04c2b41104c3b4118724f483b41080f8da9000000448b49284585"
-    "8a88000000741141f782b0000000080000000f848b0000004c8b41784d85c075314181a288000000fffffeff48897110"
+    "89d2837948000f85a8000000488b014c8b51304989f04c2b41104c3b4118724f483b41080f8db6000000448b49284585"
+    "8a88000000741141f782b0000000080000000f84980000004c8b41784d85c075314181a288000000fffffeff48897110"
     "48895118488941204801d0488901c34d8d0c104c3b491873a7488b41204c01c0ebcf4989f149c1e90c4181e1ffff0f00"
     "43803c080075174c8d4c16ff49c1e90c4181e1ffff0f0043803c080074a3ffa180000000488b416848894158488b4170"
-    "48894160488971684889517048ff49507801c3c7414001000000ff6138"
+    "48894160488971684889517048ff4950780e488b8188000000c70001800000c3c7414001000000ff6138"
 )
 NATIVE_HOSTS = ("x86_64", "AMD64")
 
@@ -195,6 +204,7 @@ class Thunk:
             cell.next_address, cell.next_size = address, size
             cell.allowed -= 1
             stops = cell.allowed < 0
+            ctypes.c_uint32.from_address(cell.block_flags).value = WHOLE_BLOCK if stops else ONE_INSTRUCTION
         else:
             stops = cell.end_of_cut(address, size) is None and self._is_due()
             if not stops and any(address <= breakpoint < address + size for breakpoint in self._breakpoints):

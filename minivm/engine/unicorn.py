@@ -49,7 +49,7 @@ from minivm.engine.fastcalls import syscall, sysenter
 from minivm.engine.fill import FillTable
 from minivm.engine.paging import read_bytes
 from minivm.engine.segments import fill_cache, update_hflags
-from minivm.engine.thunk import AT_BREAKPOINT, BlockCell, Thunk
+from minivm.engine.thunk import AT_BREAKPOINT, ONE_INSTRUCTION, WHOLE_BLOCK, BlockCell, Thunk
 from minivm.errors import EngineError
 
 FOREVER = 1 << 62
@@ -62,7 +62,7 @@ SPIN_TICKS = 20
 
 _BUFFER_BYTES = 32 << 20
 _HIGHEST_MMIO = 1 << 40  # as many physical address bits as the emulated processor has
-_WHOLE_BLOCK, _ONE_INSTRUCTION = 0xFFFF_FFFF, 1  # QEMU's cflags for the next block: as usual, or one instruction
+_MANY_BLOCKS = 10_000  # Unicorn's buffer has room for more; it is emptied before it overflows in mid-step
 _MANY_FILLS = 200  # a TLB of 256 pages that missed so often is too small
 _DATA = library.PROT_READ | library.PROT_WRITE
 _HF2_NMI_MASK = 1 << 2  # QEMU's hflags2: an NMI is being served until the next IRET
@@ -106,8 +106,9 @@ class UnicornEngine:
         self._error_code = ctypes.c_int32.from_address(head_at + self._places.error_code)
         self._is_int = ctypes.c_int32.from_address(head_at + self._places.exception_is_int)
         self._old_exception = ctypes.c_int32.from_address(head_at + self._places.old_exception)
-        self._block_flags = ctypes.c_uint32.from_address(head_at - self._places.head + self._places.block_flags)
         self._cell.head = head_at
+        self._cell.block_flags = head_at - self._places.head + self._places.block_flags
+        self._block_flags = ctypes.c_uint32.from_address(self._cell.block_flags)
         self.thunk = Thunk(self._library, self._cell, native=native)
         fill = library.FILL_CALLBACK(self._on_fill)
         self._fills = FillTable(fill, head_at, native=self.thunk.native)
@@ -197,6 +198,29 @@ class UnicornEngine:
         """Load the page directory base as a task switch does, forgetting cached addresses."""
         cell = ctypes.c_uint64(value)
         self._library.dll.uc_reg_write(self._uc.handle, library.REG_CR3, ctypes.byref(cell))
+
+    def set_control(self, index: int, value: int) -> None:
+        """Load CR0, CR3 or CR4 as MOV does, with the change of mode that it may bring, but without its checks."""
+        cell = ctypes.c_uint64(value)
+        number = {0: library.REG_CR0, 3: library.REG_CR3, 4: library.REG_CR4}[index]
+        self._library.dll.uc_reg_write(self._uc.handle, number, ctypes.byref(cell))
+        self.flush()
+
+    def raw_register(self, number: int, size_bytes: int) -> bytes:
+        """Return a register by Unicorn's number for it: those of the FPU and SSE, which no other part looks at."""
+        cell = (ctypes.c_ubyte * max(size_bytes, 16))()
+        self._library.dll.uc_reg_read(self._uc.handle, number, cell)
+        return bytes(cell)[:size_bytes]
+
+    def set_raw_register(self, number: int, value: bytes) -> None:
+        """Set a register by Unicorn's number for it."""
+        cell = (ctypes.c_ubyte * max(len(value), 16))(*value)
+        self._library.dll.uc_reg_write(self._uc.handle, number, cell)
+
+    def settle(self) -> None:
+        """Give back what was booked for the rest of a block, before somebody outside changes where it goes on."""
+        if self._mid_block:
+            self._refund()
 
     @property
     def position(self) -> int:
@@ -322,7 +346,7 @@ class UnicornEngine:
         while self._shutdown is None:
             self._cell.stopped = 0
             self._aim()
-            status = self._enter(_WHOLE_BLOCK)
+            status = self._enter(WHOLE_BLOCK)
             self._raise_failure()
             if self._shutdown is not None:
                 break
@@ -446,6 +470,9 @@ class UnicornEngine:
     def _find_block(self) -> bool:
         """Ask for the block that the run gear would execute here, and book it; False when an exception came instead."""
         head, cell = self._head, self._cell
+        if self._translated > _MANY_BLOCKS:
+            self._translated = 0
+            self._uc.flush_code()
         self._block_ip, self._block_rf = head.eip, head.eflags & RF
         status = self._enter_stepping(0)
         if self._delivered:
@@ -468,7 +495,7 @@ class UnicornEngine:
         cell.stepping = 1
         while True:
             cell.allowed, cell.stopped = allowed, 0
-            status = self._enter(_ONE_INSTRUCTION if allowed else _WHOLE_BLOCK)
+            status = self._enter(ONE_INSTRUCTION if allowed else WHOLE_BLOCK)
             if self._flush_wanted:
                 self._flush_shadow()
             if not self._retry:
@@ -489,10 +516,8 @@ class UnicornEngine:
             # The run gear was stopped before the instruction, and executed it as a block of its own.
             cell.book(cell.this_address, cell.this_size)
             self._mid_block = False
-        if not self._mid_block and cell.end_of_cut(cell.next_address, cell.next_size) is not None:
-            self._block_ip, self._block_rf, self._block_mode = self._head.eip, 0, self._mode_key()
-            cell.book(cell.next_address, cell.next_size)
-            self._mid_block = True
+        if not self._mid_block and cell.address <= cell.next_address < cell.address + cell.size:
+            self._enter_rest_of_block()
 
     def _block_was_rewritten(self) -> bool:
         """Tell whether the instruction stored into the block it is in: its translation is gone then.
@@ -503,15 +528,32 @@ class UnicornEngine:
         head = self._head
         if self._mode_key() != self._block_mode:
             return False
-        kept = head.eip, head.eflags, head.cr[2], self._cell.next_address, self._cell.next_size
-        this = self._cell.this_address, self._cell.this_size
+        kept = head.eip, head.eflags
         head.eip, head.eflags = self._block_ip, head.eflags & ~RF | self._block_rf
-        before, self._looking = self._translated, True
+        before = self._translated
+        self._look_at_block()
+        head.eip, head.eflags = kept
+        return self._translated != before
+
+    def _enter_rest_of_block(self) -> None:
+        """After a jump into the block that it ended: the run gear may take that for a cut-off rest, and not stop."""
+        cell = self._cell
+        address, size = self._look_at_block()
+        if cell.end_of_cut(address, size) is not None:
+            self._block_ip, self._block_rf, self._block_mode = self._head.eip, 0, self._mode_key()
+            cell.book(address, size)
+            self._mid_block = True
+
+    def _look_at_block(self) -> tuple[int, int]:
+        """Return address and size of the block that the run gear would execute here, and change nothing."""
+        cell, head = self._cell, self._head
+        kept = cell.this_address, cell.this_size, cell.next_address, cell.next_size, head.cr[2]
+        self._looking = True
         self._enter_stepping(0)
         self._looking = False
-        head.eip, head.eflags, head.cr[2], self._cell.next_address, self._cell.next_size = kept
-        self._cell.this_address, self._cell.this_size = this
-        return self._translated != before
+        found = (cell.next_address, cell.next_size) if cell.stopped else (0, 0)
+        cell.this_address, cell.this_size, cell.next_address, cell.next_size, head.cr[2] = kept
+        return found
 
     def _give_up(self, status: int) -> str:
         """The engine has returned by itself: after HLT, or with an error."""
@@ -578,7 +620,9 @@ class UnicornEngine:
         except BaseException as error:
             self._fail(error)
 
-    def _on_access(self, uc: int, kind: int, address: int, size: int, value: int, data: int) -> None:
+    def _on_access(  # noqa: PLR0917 - Unicorn calls it so
+        self, uc: int, kind: int, address: int, size: int, value: int, data: int
+    ) -> None:
         try:
             if self._watched is not None:
                 name = "write" if kind == library.MEM_WRITE else "read"
