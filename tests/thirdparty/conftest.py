@@ -1,0 +1,167 @@
+"""Run a disk image on MiniVM and on QEMU side by side, with the same keys, and compare what the two screens say."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import minivm
+
+SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
+TEXT_MEMORY, SCREEN_BYTES = 0xB8000, 4000
+KEY_NAMES = {
+    " ": "spc", "\n": "ret", "-": "minus", "=": "equal", ".": "dot", ",": "comma", "/": "slash", "\b": "backspace",
+    "(": "shift-9", ")": "shift-0", ":": "shift-semicolon",
+}  # fmt: skip
+
+
+def tool(name: str) -> str:
+    """Return a program's path; without it the test skips."""
+    found = shutil.which(name, path=SEARCH_PATH)
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def part(path: str) -> bytes:
+    """Return a file of a Debian package; without it the test skips."""
+    if not Path(path).is_file():
+        pytest.skip(f"{path} is not installed")
+    return Path(path).read_bytes()
+
+
+def run_tool(name: str, *arguments: object, stdin: str | None = None) -> None:
+    """Run a program to its end."""
+    command = [tool(name), *map(str, arguments)]
+    subprocess.run(command, check=True, capture_output=True, text=True, input=stdin, timeout=60)
+
+
+class QemuPc:
+    """A QEMU with its QMP monitor on standard input and output."""
+
+    def __init__(self, image: Path, hard_disk: bool) -> None:
+        medium = "ide" if hard_disk else "floppy"
+        command = [tool("qemu-system-i386"), "-accel", "tcg", "-m", "32", "-nodefaults", "-vga", "std"]
+        command += ["-display", "none", "-qmp", "stdio", "-boot", "c" if hard_disk else "a"]
+        command += ["-drive", f"file={image},format=raw,if={medium},snapshot=on"]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
+        self._dump = image.with_suffix(".dump")
+        self._from_qemu().readline()
+        self.ask("qmp_capabilities")
+
+    def _from_qemu(self) -> Any:
+        return self._process.stdout
+
+    def ask(self, command: str, **arguments: object) -> Any:
+        """Execute a QMP command and return its answer."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        self._process.stdin.flush()
+        while True:
+            answer = json.loads(self._from_qemu().readline())
+            if "event" not in answer:
+                assert "error" not in answer, answer
+                return answer["return"]
+
+    def rows(self) -> list[str]:
+        """Return the screen's 25 rows, without what SeaBIOS said before the guest."""
+        self.ask("pmemsave", val=TEXT_MEMORY, size=SCREEN_BYTES, filename=str(self._dump))
+        rows = rows_of(self._dump.read_bytes())
+        booting = [number for number, row in enumerate(rows) if row.startswith("Booting from")]
+        return rows[booting[-1] + 1 :] if booting else rows
+
+    def expect(self, text: str) -> None:
+        """Wait until the screen shows `text`."""
+        deadline = time.monotonic() + 30
+        while not any(text in row for row in self.rows()):
+            assert time.monotonic() < deadline, "\n".join([f"QEMU never showed {text!r}:", *self.rows()])
+            time.sleep(0.05)
+
+    def type(self, keys: str) -> None:
+        """Press keys in the notation of --type."""
+        for special, plain in re.findall(r"<([^>]+)>|(.)", keys, re.DOTALL):
+            name = special.lower() or KEY_NAMES.get(plain, f"shift-{plain.lower()}" if plain.isupper() else plain)
+            self.ask("human-monitor-command", **{"command-line": f"sendkey {name} 20"})
+            time.sleep(0.06)
+
+    def close(self) -> None:
+        """Stop QEMU."""
+        self._process.kill()
+        self._process.communicate()
+
+
+@contextmanager
+def qemu(image: Path, hard_disk: bool) -> Iterator[QemuPc]:
+    """Give a QEMU that ends with the block."""
+    machine = QemuPc(image, hard_disk)
+    try:
+        yield machine
+    finally:
+        machine.close()
+
+
+def rows_of(memory: bytes) -> list[str]:
+    """Turn text memory of 80 columns into rows."""
+    return [
+        memory[start : start + 160 : 2].decode("cp437").replace("\0", " ").rstrip() for start in range(0, 4000, 160)
+    ]
+
+
+def run_on_minivm(image: Path, hard_disk: bool, steps: tuple[str, ...]) -> list[str]:
+    with minivm.boot(image, memory="32M", boot="disk" if hard_disk else "floppy") as vm:
+        for number, step in enumerate(steps):
+            if number % 2:
+                vm.type(step)
+            else:
+                vm.expect(step, timeout=60)
+        vm.run(ms=300)
+        return rows_of(bytes(vm.memory.view[TEXT_MEMORY : TEXT_MEMORY + SCREEN_BYTES]))
+
+
+def run_on_qemu(image: Path, hard_disk: bool, steps: tuple[str, ...]) -> list[str]:
+    with qemu(image, hard_disk) as machine:
+        for number, step in enumerate(steps):
+            if number % 2:
+                machine.type(step)
+            else:
+                machine.expect(step)
+        time.sleep(0.3)
+        return machine.rows()
+
+
+@pytest.fixture
+def side_by_side() -> Callable[..., list[str]]:
+    """Return `run(image, *steps, hard_disk=False)`: MiniVM's rows, after a comparison with QEMU's where there is one.
+
+    `steps` are in turn a text to wait for and keys to press; the first and the last are texts.
+    """
+
+    def run(image: Path, *steps: str, hard_disk: bool = False) -> list[str]:
+        ours = run_on_minivm(image, hard_disk, steps)
+        if shutil.which("qemu-system-i386", path=SEARCH_PATH):
+            theirs = run_on_qemu(image, hard_disk, steps)
+            assert [row for row in ours if row] == [row for row in theirs if row]
+        return ours
+
+    return run
+
+
+@pytest.fixture
+def run_command() -> Callable[..., None]:
+    """Return `run(name, *arguments, stdin=None)`, which skips the test where the program is not installed."""
+    return run_tool
+
+
+@pytest.fixture
+def debian_file() -> Callable[[str], bytes]:
+    """Return `read(path)`, which skips the test where the file is not installed."""
+    return part
