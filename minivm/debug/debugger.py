@@ -1,8 +1,9 @@
-"""The debugger: breakpoints, watchpoints, catches and steps on one machine. The TUI, the command line and GDB are faces.
+"""The debugger: breakpoints, watchpoints, catches and steps on one machine. The TUI and GDB are faces.
 
-Three gears, the fastest that what is armed allows: breakpoints and interrupt catches cost nothing where they are not (the
-engine stops before their block); a catch of a mode or privilege change looks at every block; a watchpoint or a catch
-of a port looks at every instruction. All of it goes by machine time: a run that was debugged ends in the same state.
+Three gears, the fastest that what is armed allows: breakpoints and interrupt catches cost nothing where they are not
+(the engine stops before their block); a catch of a mode or privilege change looks at every block; a watchpoint or a
+catch of a port looks at every instruction. All of it goes by machine time: a run that was debugged ends in the same
+state.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,10 +11,12 @@ from typing import Any, Protocol, TypeVar
 
 from minivm.core.record import record
 from minivm.debug.code import Instruction, disassemble
-from minivm.debug.expressions import CpuContext, Expression, compile_expression, parse_address
+from minivm.debug.expressions import REGISTERS, CpuContext, Expression, compile_expression, parse_address
+from minivm.debug.expressions_context import COUNTERS
 from minivm.debug.inspect_paging import peek, peek_physical, physical_of
 from minivm.debug.symbols import SymbolTable
-from minivm.engine.cpustate import HF_CS64, RSP
+from minivm.engine.cpustate import CS, HF_CS64, RSP, SEGMENT_NAMES, SS
+from minivm.engine.segments import Descriptor, descriptor_address, fill_cache, load_cache, load_vm86, update_hflags
 from minivm.errors import ConfigError, MiniVMError
 from minivm.machine import NS_PER_MS, Ended, Machine
 
@@ -23,6 +26,13 @@ _PREFIXES = ("call", "int", "syscall", "sysenter", "rep", "loop")
 _RETURNS = ("ret", "iret", "sysret", "sysexit")
 _LONGEST_INSTRUCTION = 15
 _FOREVER = 1 << 62
+_PAGE = 0x1000
+_PRESENT, _SEGMENT = 0x8000, 0x1000  # in a descriptor's high word
+_FLAG_BITS = {"cf": 0, "pf": 2, "af": 4, "zf": 6, "sf": 7, "tf": 8, "if": 9, "df": 10, "of": 11, "nt": 14, "rf": 16,
+              "vm": 17, "ac": 18, "vif": 19, "vip": 20, "id": 21}  # fmt: skip
+_FLAG_PLACES = {name: (1 << bit, bit) for name, bit in _FLAG_BITS.items()} | {
+    "rflags": (-1, 0), "eflags": (0xFFFF_FFFF, 0), "flags": (0xFFFF, 0), "iopl": (0x3000, 12),
+}  # fmt: skip
 
 
 class DebugError(ConfigError):
@@ -124,6 +134,7 @@ class Debugger:
         self._events: list[tuple[str, int]] = []
         self.listeners: tuple[Listener, ...] = ()
         self._catches_ports = False
+        self._ranges: list[tuple[int, int]] = []
         self._outer_trace: Callable[[str, int, str], None] | None = getattr(machine.engine, "trace", None)
         self._mode, self._level = machine.cpu.mode, machine.cpu.cpl
 
@@ -140,10 +151,12 @@ class Debugger:
         self._complete(entry, condition, ignore, temporary)
         return entry
 
-    def watch(self, what: str, kind: str = "write", *, condition: str = "", ignore: int = 0) -> Watchpoint:
-        """Stop after an instruction that writes (reads, accesses, changes) `what`: `[ds:si]`, `dword [46Ch]`, `eax`, `zf`.
+    def watch(
+        self, what: str, kind: str = "write", *, condition: str = "", ignore: int = 0, length: int = 0
+    ) -> Watchpoint:
+        """Stop after an instruction that writes (reads, accesses, changes) `what`: `[ds:si]`, `dword [46Ch]`, `eax`.
 
-        Registers and computed values can only "change".
+        Registers and computed values can only "change". `length` watches so many bytes from there on.
         """
         if kind not in WATCH_KINDS:
             raise DebugError(f"{kind!r} cannot be watched for; choose from {', '.join(WATCH_KINDS)}")
@@ -152,7 +165,7 @@ class Debugger:
         place = expression.place(self.context)
         if place is not None and place.kind in ("linear", "physical"):
             entry.start = place.address if place.kind == "physical" else self._physical(place.address)
-            entry.end = entry.start + place.size
+            entry.end = entry.start + (length or place.size)
         elif kind != "change":
             raise DebugError(f"{what} is not in memory; only its change can be watched")
         entry.last = expression.evaluate(self.context)
@@ -194,19 +207,30 @@ class Debugger:
 
     # -- going on -------------------------------------------------------------------------------------------------
     def resume(self, ms: float | None = None) -> Stop:
-        """Run until something stops the machine, for at most `ms` virtual milliseconds; the current instruction runs."""
+        """Run until something stops the machine, for at most `ms` virtual ms; the current instruction runs."""
         limit = _FOREVER if ms is None else self.machine.now + round(ms * NS_PER_MS)
         stop = self._doze(limit) if self.machine.halted else self._one_step()
         while stop is None:
             if self.machine.now >= limit:
                 return self._at_breakpoint() or Stop("limit", "the time asked for is over")
-            stop = self._go(limit)
+            stop = self._asked_to_stop() or self._go(limit)
         return stop
+
+    def go_on(self, limit: int, pause: Callable[[], bool] = bool) -> Stop:
+        """Run to virtual time `limit` like `resume`, but stop at a breakpoint here, too: to run on after a "limit".
+
+        `pause` is asked at every look; when it says so, the run ends as if at its limit.
+        """
+        while self.machine.now < limit and not pause():
+            stop = self._asked_to_stop() or self._go(limit)
+            if stop is not None:
+                return stop
+        return Stop("limit", "the time asked for is over")
 
     def step(self, count: int = 1) -> Stop:
         """Execute `count` instructions; an interrupt that is due is delivered on the way."""
         for _ in range(count):
-            stop = self._one_step()
+            stop = self._one_step() or self._asked_to_stop()
             if stop is not None:
                 return stop
         return Stop("step", f"at {self.where()}")
@@ -283,19 +307,65 @@ class Debugger:
 
     def write(self, linear: int, data: bytes) -> None:
         """Put bytes at a linear address, page protection or not; raises `DebugError` where no memory is."""
-        for offset, byte in enumerate(data):
-            physical = self._physical(linear + offset)
-            if physical >= self.machine.memory.size:
-                raise DebugError(f"{linear + offset:X}h is not in RAM")
-            self.machine.memory.write(physical, bytes((byte,)))
+        pieces: list[tuple[int, bytes]] = []
+        at = 0
+        while at < len(data):
+            piece = data[at : at + _PAGE - (linear + at) % _PAGE]
+            physical = self._physical(linear + at)
+            if self.machine.space.region_at(physical, len(piece)) is None:
+                raise DebugError(f"{linear + at:X}h is not in memory")
+            pieces.append((physical, piece))
+            at += len(piece)
+        for physical, piece in pieces:
+            self.machine.memory.write(physical, piece)
 
     def set_register(self, name: str, value: int) -> None:
         """Set a register by name; control registers and flags included."""
         lower = name.lower()
-        if lower not in ("rflags", "eflags", "flags") and not hasattr(self.machine.cpu, lower):
+        if lower != "efer" and (lower not in REGISTERS or lower in COUNTERS):
             raise DebugError(f"the CPU has no register {name!r}")
-        setattr(self.machine.cpu, "rflags" if lower in ("eflags", "flags") else lower, value)
+        self.engine.settle()
+        self._set(lower, value)
         self.engine.flush()
+
+    def _set(self, name: str, value: int) -> None:
+        cpu = self.machine.cpu
+        if name in ("cr0", "cr3", "cr4"):
+            self.engine.set_control(int(name[2]), value)
+        elif name == "efer":
+            self.engine.efer = value
+        elif name in SEGMENT_NAMES:
+            self._load_segment(SEGMENT_NAMES.index(name), value & 0xFFFF)
+        elif name in _FLAG_PLACES:
+            mask, shift = _FLAG_PLACES[name]
+            cpu.rflags = (cpu.rflags & ~mask) | (value << shift & mask)
+        elif name in ("ldtr", "tr"):
+            raise DebugError(f"{name} is loaded by LLDT and LTR; give the CPU one of those to execute")
+        else:
+            setattr(cpu, name, value)
+
+    def _load_segment(self, index: int, selector: int) -> None:
+        """Load a segment register with its hidden part as the CPU does in this mode, the rights unchecked."""
+        cpu, name = self.machine.cpu, SEGMENT_NAMES[index].upper()
+        cache = cpu.head.segs[index]
+        if cpu.mode == "real":
+            cache.selector, cache.base = selector, selector << 4
+        elif cpu.mode == "vm86":
+            load_vm86(cpu.head, index, selector)
+        elif not selector & 0xFFFC and index != CS and (index != SS or cpu.code_bits == 64):
+            fill_cache(cache, selector, 0, 0, cache.flags & ~_PRESENT if index != SS else cache.flags)
+        else:
+            load_cache(cache, selector, self._descriptor(index, selector, name))
+        update_hflags(cpu.head)
+
+    def _descriptor(self, index: int, selector: int, name: str) -> Descriptor:
+        address = descriptor_address(self.machine.cpu.head, selector)
+        raw = b"" if address is None or not selector & 0xFFFC else peek(self.engine, address, 8)
+        found = Descriptor(int.from_bytes(raw[:4], "little"), int.from_bytes(raw[4:], "little"))
+        fits = found.is_code if index == CS else found.high & _SEGMENT and (index != SS or found.is_writable_data)
+        if not found.present or not fits:
+            raise DebugError(f"{name} cannot be {selector:04X}h: there is no such segment in the descriptor tables")
+        return found
 
     def assemble_at(self, linear: int, text: str) -> bytes:
         """Put assembled instructions at a linear address, and return their bytes."""
@@ -328,19 +398,36 @@ class Debugger:
     def _one_step(self) -> Stop | None:
         self._accesses.clear()
         self._ports.clear()
+        delivered = self._deliver_what_is_due()
+        if delivered is not None:
+            return delivered
         ended = self.machine.step()
         if ended.reason != "limit":
             return self._at_end(ended)
         return self._look_at_watches() or self._look_at_events()
 
+    def _deliver_what_is_due(self) -> Stop | None:
+        """Let an interrupt come before an instruction is stepped: a stop may be wanted at its handler's first one."""
+        if not self._entries or self.engine.in_block:
+            return None
+        before = self.machine.cpu.linear_ip
+        ended = self.machine.run_to(self.machine.now)
+        if ended.reason != "limit":
+            return self._at_end(ended)
+        if self.machine.cpu.linear_ip == before:
+            return None
+        return self._look_at_events() or self._at_breakpoint()
+
+    def _asked_to_stop(self) -> Stop | None:
+        wanted, self._stop_wanted = self._stop_wanted, False
+        return Stop("stopped", f"stopped at {self.where()}") if wanted else None
+
     def _at_end(self, ended: Ended) -> Stop | None:
         if ended.reason == "breakpoint":
             return self._look_at_events() or self._at_breakpoint() or self._one_step()
         if ended.reason == "stopped":
-            wanted, self._stop_wanted = self._stop_wanted, False
-            if not wanted:
-                return self._look_at_events()
-            return self._look_at_events() or self._at_breakpoint() or Stop("stopped", f"stopped at {self.where()}")
+            asked = self._asked_to_stop()
+            return self._look_at_events() or (self._at_breakpoint() if asked is not None else None) or asked
         return Stop(ended.reason, f"the machine has ended: {ended.reason}", ended=ended)
 
     def _at_breakpoint(self) -> Stop | None:
@@ -410,7 +497,9 @@ class Debugger:
         """Tell the engine what is to be noticed, and no more than that."""
         self.engine.set_breakpoints(entry.address for entry in self._armed(Breakpoint))
         ranges = [(entry.start, entry.end) for entry in self._armed(Watchpoint) if entry.kind != "change"]
-        self.engine.watch_memory(ranges, self._note_access if ranges else None)
+        if ranges != self._ranges:  # all translations go when this changes
+            self._ranges = ranges
+            self.engine.watch_memory(ranges, self._note_access if ranges else None)
         kinds = {entry.kind for entry in self._armed(Catch)}
         self._catches_ports = "port" in kinds
         self.engine.port_listener = self._note_port if self._catches_ports or self.listeners else None
