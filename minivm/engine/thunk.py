@@ -150,17 +150,20 @@ stepping:
     js stop
     mov rax, qword ptr [rcx + 0x88]
     mov dword ptr [rax], {ONE_INSTRUCTION:#x}
+    mov r10, qword ptr [rcx + 0x30]
+    and dword ptr [r10 + {CpuHead.eflags.offset:#x}], {~RF & 0xFFFF_FFFF:#x}
     ret
 stop:
     mov dword ptr [rcx + 0x40], 1
     jmp qword ptr [rcx + 0x38]
 """
 MACHINE_CODE = bytes.fromhex(
-    "89d2837948000f85a8000000488b014c8b51304989f04c2b41104c3b4118724f483b41080f8db6000000448b49284585"
-    "8a88000000741141f782b0000000080000000f84980000004c8b41784d85c075314181a288000000fffffeff48897110"
+    "89d2837948000f85a8000000488b014c8b51304989f04c2b41104c3b4118724f483b41080f8dc5000000448b49284585"
+    "8a88000000741141f782b0000000080000000f84a70000004c8b41784d85c075314181a288000000fffffeff48897110"
     "48895118488941204801d0488901c34d8d0c104c3b491873a7488b41204c01c0ebcf4989f149c1e90c4181e1ffff0f00"
     "43803c080075174c8d4c16ff49c1e90c4181e1ffff0f0043803c080074a3ffa180000000488b416848894158488b4170"
-    "48894160488971684889517048ff4950780e488b8188000000c70001800000c3c7414001000000ff6138"
+    "48894160488971684889517048ff4950781d488b8188000000c700018000004c8b51304181a288000000fffffeffc3c7"
+    "414001000000ff6138"
 )
 NATIVE_HOSTS = ("x86_64", "AMD64")
 
@@ -212,8 +215,9 @@ class Thunk:
         if stops:
             cell.stopped = reason
             self._library.dll.uc_emu_stop(uc)
-        elif not cell.stepping:
-            self._head.eflags &= ~RF
+            return
+        self._head.eflags &= ~RF
+        if not cell.stepping:
             cell.book(address, size)
 
     def _is_due(self) -> bool:

@@ -1,4 +1,4 @@
-"""A run that is cut anywhere ends in the same state: in slices, stepped, stopped from another thread, without the thunk.
+"""A run that is cut anywhere ends in the same state: sliced, stepped, stopped by another thread, in Python.
 
 The definition: an interrupt is taken at the first block start after it is due at which IF is set and no shadow holds.
 A block entered in its middle, after a step, is not a block start.
