@@ -407,7 +407,8 @@ def test_a_delay_by_channel_2_of_the_timer_ends():
 
 def test_the_speakers_bits_at_port_61h_read_back():
     with finish(
-        "mov al, 3\nout 61h, al\nin al, 61h\nand al, 0Fh\nmov [600h], al\nmov al, 0\nout 61h, al\nin al, 61h\nand al, 0Fh\nmov [601h], al"
+        "mov al, 3\nout 61h, al\nin al, 61h\nand al, 0Fh\nmov [600h], al\n"
+        "mov al, 0\nout 61h, al\nin al, 61h\nand al, 0Fh\nmov [601h], al"
     ) as vm:
         assert vm.memory[0x600:0x602] == b"\x03\x00"
 
