@@ -284,6 +284,11 @@ _SOURCE_SEGMENT = re.compile(r"\b([cefgs]s):\[[er]?si")
 _SEGMENT = re.compile(r"\b([c-gs]s):\[")
 
 
+OPERAND_SIZE_PREFIX = 0x66
+MISNAMED_IN_16_BITS = {"cwde": "cbw", "cdq": "cwd"}
+"""Capstone 5 gives the bytes 98h and 99h of 16-bit code the names that they have in 32-bit code."""
+
+
 def disassemble(code: bytes, *, origin: int = 0, bits: int = 16, count: int | None = None) -> list[Instruction]:
     """Return the instructions in `code`, at most `count`; bytes that are none become `db`. Never raises for any bytes.
 
@@ -302,6 +307,8 @@ def _instructions(code: bytes, origin: int, bits: int, count: int | None) -> Ite
             found = Instruction(address, code[position : position + 1], "db", f"{code[position]:#04x}")
         else:
             _, size, mnemonic, operands = one
+            if bits == 16 and OPERAND_SIZE_PREFIX not in code[position : position + size - 1]:
+                mnemonic = MISNAMED_IN_16_BITS.get(mnemonic, mnemonic)
             found = Instruction(address, code[position : position + size], *_nasm_like(mnemonic, operands))
         yield found
         position += len(found.code)

@@ -17,7 +17,7 @@ from minivm.debug.explain_moment import Moment, Operand, hexadecimal, signed, ti
 
 def _mov(moment: Moment) -> list[str]:
     target, source = moment.operands
-    before = f"; before, it is {target.number}" if target.memory is not None and target.value is not None else ""
+    before = f", in place of {target.number}" if target.memory is not None and target.value is not None else ""
     return [f"{target.words} takes {source.shown}{before}", NO_FLAGS]
 
 
@@ -42,8 +42,9 @@ def _lea(moment: Moment) -> list[str]:
 
 def _xchg(moment: Moment) -> list[str]:
     first, second = moment.operands
-    if first.register == second.register and first.memory is None and second.memory is None:
-        return ["nothing changes", NO_FLAGS]
+    if first.register and first.register == second.register:
+        cleared = moment.bits == 64 and first.size == 4
+        return ["the upper half of the register is cleared" if cleared else "nothing changes", NO_FLAGS]
     return [f"{first.words} ({first.number}) and {second.words} ({second.number}) change places", NO_FLAGS]
 
 
@@ -57,20 +58,20 @@ def _bswap(moment: Moment) -> list[str]:
 
 def _push(moment: Moment) -> list[str]:
     one = moment.operands[0]
-    size = _stack_size(moment, one)
+    size = _stack_size(moment)
     return [f"pushes {one.shown}; {moment.moved_stack(-size)}", NO_FLAGS]
 
 
-def _stack_size(moment: Moment, one: Operand) -> int:
-    """Return how many bytes go over the stack: those of the operand, but never a byte, and in 64-bit code 8 or 2."""
+def _stack_size(moment: Moment) -> int:
+    """Return how many bytes go over the stack: the operand size, but in 64-bit code 8 where it is not 2."""
     if moment.bits == 64:
         return 2 if moment.operand_bytes == 2 else 8
-    return moment.operand_bytes if one.register in ("es", "cs", "ss", "ds", "fs", "gs") else max(one.size, 2)
+    return moment.operand_bytes
 
 
 def _pop(moment: Moment) -> list[str]:
     one = moment.operands[0]
-    size = _stack_size(moment, one)
+    size = _stack_size(moment)
     top = moment.stack(0, size)
     after = "" if one.register in ("sp", "esp", "rsp") else f"; {moment.moved_stack(size)}"
     return [f"{one.words} takes {top.shown}, from the top of the stack{after}", NO_FLAGS]

@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from minivm.core.record import record
+from minivm.debug.code import MISNAMED_IN_16_BITS
 from minivm.debug.inspect_paging import explain_walk, peek, peek_number, physical_of
 from minivm.engine.cpustate import AC, AF, CF, CS, DF, HF_PE, HF_SS32, IF, IOPL_MASK, OF, PF, SEGMENT_NAMES, SF, VM, ZF
 from minivm.engine.paging import Processor
@@ -117,7 +118,12 @@ class Moment:
     @cached_property
     def words(self) -> list[str]:
         """The mnemonic, its prefixes before it: ["rep", "movsb"]."""
-        return str(self.instruction.mnemonic).split() if self.instruction is not None else ["db"]
+        if self.instruction is None:
+            return ["db"]
+        words = str(self.instruction.mnemonic).split()
+        if self.bits == 16 and self.operand_bytes == 2:
+            words[-1] = MISNAMED_IN_16_BITS.get(words[-1], words[-1])
+        return words
 
     @property
     def mnemonic(self) -> str:

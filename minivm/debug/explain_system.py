@@ -29,7 +29,7 @@ PRIVILEGED = frozenset({
     "swapgs", "sysret", "sysretq", "sysexit", "sysexitq",
 })  # fmt: skip
 _NEEDS_IOPL = frozenset({"cli", "sti"})
-_NEEDS_IOPL_IN_VM86 = frozenset({"pushf", "pushfd", "popf", "popfd", "iret", "iretd", "int"})
+_NEEDS_IOPL_IN_VM86 = frozenset({"pushf", "pushfd", "popf", "popfd", "iret", "iretd"})
 _PORTS = frozenset({"in", "out", "insb", "insw", "insd", "outsb", "outsw", "outsd"})
 
 

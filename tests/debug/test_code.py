@@ -121,3 +121,18 @@ def test_importing_the_module_loads_neither_keystone_nor_capstone() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("bits", "code", "name"),
+    [
+        (16, "98", "cbw"),
+        (16, "6698", "cwde"),
+        (16, "99", "cwd"),
+        (16, "6699", "cdq"),
+        (32, "98", "cwde"),
+        (32, "6699", "cwd"),
+    ],
+)
+def test_a_sign_extension_has_the_name_of_its_operand_size(bits, code, name):
+    assert disassemble(bytes.fromhex(code), bits=bits)[0].text == name

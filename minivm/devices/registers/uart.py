@@ -14,6 +14,8 @@ _SOURCES = {
     0xC: "character time-out", 0x2: "transmitter holding register empty", 0x0: "modem status",
 }  # fmt: skip
 
+_PARITIES = {1: "odd", 3: "even", 5: "mark", 7: "space"}
+
 IER = Register("IER", "interrupt enable", 1, "rw", (
     flag("EDSSI", 3, "modem status"), flag("ELSI", 2, "line status"),
     flag("ETBEI", 1, "transmitter empty"), flag("ERBFI", 0, "received data"),
@@ -36,7 +38,7 @@ FCR: Register = Register(
 )
 LCR = Register("LCR", "line control", 3, "rw", (
     flag("DLAB", 7, "the first two ports are the divisor now"), flag("SB", 6, "sends a break"),
-    Field("SP, EPS, PEN", 5, 3, {0: "N", 1: "O", 3: "E", 5: "M", 7: "S", 2: "N", 4: "N", 6: "N"}),
+    Field("SP, EPS, PEN", 5, 3, lambda number: f"{_PARITIES.get(number, 'no')} parity"),
     flag("STB", 2, "two stop bits", "one stop bit"), Field("WLS", 1, 0, lambda number: f"{5 + number} data bits"),
 ), say=lambda value, state: _line_format(value))  # fmt: skip
 MCR = Register("MCR", "modem control", 4, "rw", (
@@ -92,7 +94,7 @@ def _enabled(value: int) -> str:
 
 
 def _line_format(value: int) -> str:
-    parity = LCR.fields[2].words(value >> 3 & 7)
+    parity = _PARITIES.get(value >> 3 & 7, "no")[0].upper()
     stop = "1" if not value & 4 else "1.5" if value & 3 == 0 else "2"
     return listed((f"{5 + (value & 3)}{parity}{stop}", *(LCR.fields[at].words(value >> 7 - at & 1) for at in (0, 1))))
 
