@@ -110,3 +110,9 @@ def test_a_run_loads_nothing_that_it_does_not_use():
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
     loaded = set(shown.splitlines()[-1].split())
     assert not loaded & {*NOT_WANTED, "inspect", "dataclasses"}
+
+
+def test_bare_minivm_boots_the_tour(minivm):
+    ran = minivm()
+    assert ran.status == 0
+    assert "Welcome to MiniVM" in ran.out
