@@ -7,7 +7,7 @@ tables here; what a register means comes from `minivm/devices/registers`.
 from collections.abc import Callable
 from typing import Any
 
-from minivm.core.describe import Access, Chip, Decoded, Register, decode, sentence
+from minivm.core.describe import Chip, Decoded, Register, decode, sentence
 from minivm.core.device import Wire
 from minivm.core.record import record
 from minivm.devices.pic import CASCADE_IR, NEVER_INITIALIZED, OPERATIONAL, Pic, PicState
@@ -114,17 +114,6 @@ def inspect_chip(machine: Machine, name: str) -> ChipReport | None:
         for one in held
     )  # fmt: skip
     return ChipReport(name, chip.name, registers, tuple(chip.facts(state, now)) if chip.facts is not None else ())
-
-
-def find_register(machine: Machine, port: int, *, write: bool, value: int | None) -> tuple[Part, Register, Any] | None:
-    """Return the part, register and state behind a port access, as they are before it; None when nobody explains it."""
-    mapping = machine.ports.find(port)
-    part = None if mapping is None else PARTS.get(mapping.name)
-    if mapping is None or part is None:
-        return None
-    state = state_of(machine, part)
-    register = part.chip.find(Access(port - mapping.base, write, value), state)
-    return None if register is None else (part, register, state)
 
 
 # -- the way of an interrupt ----------------------------------------------------------------------------------------
