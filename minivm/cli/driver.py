@@ -8,15 +8,20 @@ import signal
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from minivm.cli.pacing import Pacing
 from minivm.cli.script import Script
 from minivm.core.clock import NEVER
 from minivm.machine import Ended, HostConsole, Machine
 
+if TYPE_CHECKING:
+    from minivm.debug.gdbserver import GdbServer
+
 LONGEST_PIECE_S = 0.03
 """After so long by the host's clock a piece is cut short at the next safe point, so that keys never wait longer."""
+GDB_PATIENCE_S = 0.02
+"""A sleeping machine looks so often whether GDB has something to say."""
 SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "terminated"}
 
 
@@ -59,11 +64,13 @@ class Driver:
         script: Script,
         timeout: float | None = None,
         max_ticks: int | None = None,
+        gdb: "GdbServer | None" = None,
     ) -> None:
         assert machine.console is not None
         self._machine, self._face, self._pacing, self._script = machine, face, pacing, script
         self._console: HostConsole = machine.console
         self._timeout, self._max_ticks = timeout, max_ticks
+        self._gdb = gdb
         self._signalled: Ended | None = None
         self._in_piece = self._armed = False
 
@@ -87,6 +94,8 @@ class Driver:
         """Bring the machine to where the host's clock is, show it, and only then let input in."""
         outcome = self._catch_up()
         self._face.show()
+        if self._gdb is not None and self._gdb.quit_wanted:
+            return Ended("killed")
         ended = self._after_end(outcome) if outcome.final else None
         ended = ended or self._signalled or self._face.take_input() or self._look_at_script() or self._over_limit()
         if ended is None:
@@ -117,19 +126,29 @@ class Driver:
         if self._armed:
             self._in_piece = True
             signal.setitimer(signal.ITIMER_REAL, LONGEST_PIECE_S)
-        outcome = self._machine.run_to(target)
+        outcome = self._machine.run_to(target) if self._gdb is None else self._run_for_gdb(target)
         self._in_piece = False
+        return outcome
+
+    def _run_for_gdb(self, target: int) -> Ended:
+        """Let GDB hold the machine as long as it likes: that time does not pass for a paced guest."""
+        assert self._gdb is not None
+        outcome = self._gdb.run_to(target)
+        if self._gdb.stopped:
+            self._pacing.start(self._machine.now)
         return outcome
 
     def _pause(self) -> None:
         """Sleep while a paced machine is ahead of the host's clock, or for as long as only input can wake it."""
         machine = self._machine
+        if self._gdb is not None and self._gdb.stopped:
+            return  # `run_to` has slept already
         next_thing = machine.clock.next_due if machine.halted else machine.now + self._pacing.quantum_ns
         if self._script.next_look is not None:
             next_thing = min(next_thing, self._script.next_look)
         seconds = self._pacing.seconds_until(next_thing, machine.now)
         if seconds is None or seconds > 0:
-            limits = (seconds, self._face.patience, self._seconds_left())
+            limits = (seconds, self._face.patience, self._seconds_left(), None if self._gdb is None else GDB_PATIENCE_S)
             self._face.wait(min((limit for limit in limits if limit is not None), default=None))
 
     # -- ends ---------------------------------------------------------------------------------------------------

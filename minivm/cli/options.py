@@ -55,6 +55,8 @@ class Settings:
     json: bool = False
     quiet: bool = False
     stop_at_start: bool = False
+    gdb: tuple[int, str] | None = None
+    """The port for GDB and the architecture to describe, "auto" where none was given."""
 
 
 class _AddStep(Action):
@@ -75,7 +77,10 @@ def configure(parser: ArgumentParser) -> None:
         parser.add_argument(option, metavar="TEXT", action=_AddStep, dest="script", default=[], help=meaning)
     parser.add_argument("--config", metavar="FILE.toml", help="options from a file; those given here go before")
     parser.add_argument("--screen", action="store_true", help="print the final text screen, whatever --display says")
-    parser.add_argument("--stop-at-start", action="store_true", help="show the registers at the start and end")
+    parser.add_argument("--gdb", metavar="PORT[,ARCH]",
+                        help="let gdb connect (target remote :PORT); ARCH is i8086, i386, x86-64 or auto")  # fmt: skip
+    parser.add_argument("--stop-at-start", action="store_true",
+                        help="with --gdb, wait for it; else show the registers at the start and end")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one report, as JSON, and nothing else")
     parser.add_argument("--quiet", action="store_true", help="say nothing about the run's end")
 
@@ -98,7 +103,17 @@ def settings(arguments: Namespace) -> Settings:
         json=arguments.json,
         quiet=arguments.quiet,
         stop_at_start=arguments.stop_at_start,
+        gdb=_gdb_place(arguments.gdb),
     )
+
+
+def _gdb_place(text: str | None) -> tuple[int, str] | None:
+    if text is None:
+        return None
+    port, comma, architecture = text.partition(",")
+    if not (port.isascii() and port.isdigit()) or int(port) > 0xFFFF or bool(comma) != bool(architecture):
+        raise ConfigError(f"gdb: {text!r} is no port; write --gdb 1234, or 0 for any, or 1234,x86-64")
+    return int(port), architecture or "auto"
 
 
 def _from_file(path: str | None) -> tuple[MachineConfig, Sequence[str]]:

@@ -14,6 +14,7 @@ _WORDS = {
     "shutdown": "triple fault: the processor shut down",
     "script-met": "the script was met",
     "quit": "ended by Ctrl-A X",
+    "killed": "ended by gdb",
     "timeout": "timed out",
     "max-ticks": "the ticks allowed are used up",
     "interrupted": "interrupted",
@@ -23,6 +24,7 @@ TIMED_OUT = 124
 STATUSES = {
     "script-met": 0,
     "quit": 0,
+    "killed": 0,
     "timeout": TIMED_OUT,
     "max-ticks": TIMED_OUT,
     "interrupted": 130,

@@ -3,6 +3,8 @@
 import sys
 import time
 from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from minivm.cli import report
 from minivm.cli.driver import Driver, Face
@@ -11,6 +13,9 @@ from minivm.cli.pacing import Pacing
 from minivm.cli.script import Script
 from minivm.core.record import replace
 from minivm.machine import Ended, Machine
+
+if TYPE_CHECKING:
+    from minivm.debug.gdbserver import GdbServer
 
 __all__ = ["configure", "run"]
 
@@ -24,7 +29,7 @@ def run(arguments: Namespace) -> int:
     began = time.perf_counter()
     path, image = find_guest(wanted.guest)
     with pc.build(replace(wanted.config, guest=path), image=image) as machine:
-        if wanted.stop_at_start:
+        if wanted.stop_at_start and wanted.gdb is None:
             return _show_start(machine)
         wanted = replace(wanted, config=replace(wanted.config, guest=path))
         ended = _run_with_face(machine, wanted)
@@ -32,17 +37,44 @@ def run(arguments: Namespace) -> int:
 
 
 def _run_with_face(machine: Machine, wanted: Settings) -> Ended:
+    gdb = _gdb_server(machine, wanted) if wanted.gdb is not None else None
     face, pacing = _face(machine, wanted)
     config = wanted.config
     try:
         driver = Driver(
-            machine, face, pacing, script=Script(wanted.script), timeout=config.timeout, max_ticks=config.max_ticks
-        )
+            machine, face, pacing, script=Script(wanted.script), timeout=config.timeout, max_ticks=config.max_ticks,
+            gdb=gdb,
+        )  # fmt: skip
         ended = driver.run()
         face.finish(ended)
+        if gdb is not None:
+            gdb.finish(report.status_of(ended))
     finally:
         face.close()
+        if gdb is not None:
+            gdb.close()
     return ended
+
+
+def _gdb_server(machine: Machine, wanted: Settings) -> "GdbServer":
+    from minivm.debug.debugger import Debugger
+    from minivm.debug.gdbserver import GdbServer
+    from minivm.debug.symbols import symbols_for_guest
+
+    guest, (port, architecture) = wanted.config.guest, wanted.gdb or (0, "auto")
+    assert guest is not None
+    if architecture == "auto" and is_elf64(guest):
+        architecture = "x86-64"
+    debugger = Debugger(machine, symbols_for_guest(guest))
+    server = GdbServer(machine, port, stopped=wanted.stop_at_start, architecture=architecture, debugger=debugger)
+    print(f"minivm: gdb can connect: target remote 127.0.0.1:{server.port}", file=sys.stderr, flush=True)
+    return server
+
+
+def is_elf64(guest: Path) -> bool:
+    """Tell whether a guest is a 64-bit ELF file, whose symbols make GDB expect 64-bit registers."""
+    with guest.open("rb") as file:
+        return file.read(5) == b"\x7fELF\x02"
 
 
 def _face(machine: Machine, wanted: Settings) -> tuple[Face, Pacing]:
