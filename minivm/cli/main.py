@@ -17,6 +17,7 @@ FAILED, WRONG_USAGE, BUG, INTERRUPTED, BROKEN_PIPE = 1, 2, 125, 130, 141
 
 COMMANDS = {
     "run": "boot a guest; its screen or serial line is the terminal's",
+    "tui": "boot a guest in the full-screen debugger",
     "guests": "list the bundled guests",
     "asm": "assemble a source in NASM's language",
     "disasm": "show the instructions in a file, or in bytes given as hex",
@@ -113,7 +114,6 @@ def _silence_stdout() -> None:
 def _dispatch(words: list[str]) -> int:
     from minivm import __version__
 
-    # TUI: bare `minivm` will open it on the tour.
     from_user = words or ["run"]
     name, *rest = from_user
     if name in ("-h", "--help", "help"):
@@ -126,7 +126,7 @@ def _dispatch(words: list[str]) -> int:
     if name not in COMMANDS:
         raise ConfigError(_no_such_command(name))
     if not words:
-        rest = _tour()
+        name, *rest = _tour()
     command = cast(Command, import_module(f"minivm.cli.{name}"))
     parser = Parser(name)
     command.configure(parser)
@@ -135,12 +135,16 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _tour() -> list[str]:
-    """Return the words that boot the tour. Away from a terminal nobody can press its keys, so they are typed."""
+    """Return the words that open the tour: the full-screen debugger, or away from a terminal a run that types its keys.
+
+    On a dumb terminal it is a plain run.
+    """
     from minivm.bundled import DEFAULT_GUEST, find
 
     guest = find(DEFAULT_GUEST)
-    live = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
-    return [DEFAULT_GUEST] if live or guest is None else [DEFAULT_GUEST, "--type", guest.types or ""]
+    if sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty():
+        return ["run" if os.environ.get("TERM", "dumb") == "dumb" else "tui", DEFAULT_GUEST]
+    return ["run", DEFAULT_GUEST, "--type", (guest.types if guest is not None else None) or ""]
 
 
 def _help() -> int:
@@ -148,7 +152,7 @@ def _help() -> int:
     width = max(map(len, COMMANDS))
     for name, words in COMMANDS.items():
         print(f"  {name:<{width}}  {words}")
-    print("\n`minivm` alone boots the tour. `minivm COMMAND --help` tells more; `minivm --version` the version.")
+    print("\n`minivm` alone opens the tour. `minivm COMMAND --help` tells more; `minivm --version` the version.")
     return 0
 
 

@@ -1,0 +1,58 @@
+"""`minivm tui`: boot a guest in the full-screen debugger."""
+
+import sys
+from argparse import ArgumentParser, Namespace
+
+from minivm.cli import options
+from minivm.core.record import replace
+from minivm.errors import ConfigError, MiniVMError
+
+_NOT_HERE = ("show_screen", "json", "quiet", "script", "gdb")
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Add the options of `minivm run` that mean something here, and the layout."""
+    options.configure(parser)
+    parser.add_argument("--layout", metavar="run|learn|debug", help="how the panels lie; the last one if not given")
+
+
+def run(arguments: Namespace) -> int:
+    """Open the debugger; its end is the command's end, status 0."""
+    from minivm import pc
+    from minivm.api import find_guest
+
+    wanted = options.settings(arguments)
+    if any(getattr(wanted, name, None) for name in _NOT_HERE):
+        raise ConfigError("tui: --expect, --type, --screen, --json, --quiet and --gdb are for `minivm run`")
+    _need_terminal()
+    path, image = find_guest(wanted.guest)
+    config = wanted.config
+    with pc.build(replace(config, guest=path), image=image) as machine:
+        from minivm.debug.symbols import symbols_for_guest
+        from minivm.tui.app import MiniVMApp
+        from minivm.tui.session import Session
+
+        speed = config.speed if wanted.speed_given else 1.0
+        session = Session(machine, speed=speed, symbols=symbols_for_guest(path))
+        try:
+            app = MiniVMApp(session, autostart=not wanted.stop_at_start, layout=_layout(arguments.layout))
+            app.run()
+        finally:
+            session.close()
+        return app.return_code or 0
+
+
+def _layout(name: str | None) -> str | None:
+    from minivm.tui.desk import LAYOUTS
+
+    if name is not None and name not in LAYOUTS:
+        raise ConfigError(f"tui: {name} is no layout; there are {', '.join(LAYOUTS)}")
+    return name
+
+
+def _need_terminal() -> None:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise MiniVMError("tui: standard input and output must be a terminal; `minivm run` works without one")
+
+
+__all__ = ["configure", "run"]

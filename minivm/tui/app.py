@@ -1,0 +1,608 @@
+"""The application: panels on a desk, keys, a command line, and the way from a view to the panels."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+from textual import events, on
+from textual.app import App, ComposeResult, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.message import Message
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Footer, Input, Label
+
+from minivm.core.keys import parse_keys, unescape
+from minivm.debug.debugger import Debugger
+from minivm.errors import ConfigError, MiniVMError
+from minivm.tui import commands, preferences
+from minivm.tui.desk import LAYOUTS, SMALLEST, Desk
+from minivm.tui.help import KEYS, HelpScreen
+from minivm.tui.pace import LADDER, Speed
+from minivm.tui.panel import FollowAddress, Panel, Tell
+from minivm.tui.panels.code import CodePanel
+from minivm.tui.panels.screen import ScreenPanel
+from minivm.tui.session import Session, View
+from minivm.tui.status import Status
+from minivm.tui.themes import THEMES
+
+PANELS = {
+    "screen": "screen:ScreenPanel",
+    "code": "code:CodePanel",
+    "registers": "registers:RegistersPanel",
+}
+"""Every panel by name: its module in `minivm.tui.panels` and its class."""
+
+_GUESTS_KEYBOARD = frozenset({"guest", "panel", "quit_now"})
+"""What can be done while the guest has the keyboard."""
+
+
+class Prompt(Input):
+    """The command line; up and down go through what was typed before."""
+
+    DEFAULT_CSS = """
+    Prompt { height: 1; border: none; padding: 0 1; display: none; background: $boost; }
+    Prompt:focus { border: none; }
+    Prompt.-open { display: block; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "app.close_command", "Close", show=False),
+        Binding("up", "history(-1)", "Earlier", show=False),
+        Binding("down", "history(1)", "Later", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__(placeholder="a command, such as break 7C00h or help", id="command")
+        self.history: list[str] = []
+        self._at = 0
+
+    def remember(self, text: str) -> None:
+        """Keep a line for the arrow keys."""
+        if not self.history or self.history[-1] != text:
+            self.history.append(text)
+        self._at = len(self.history)
+
+    def action_history(self, by: int) -> None:
+        """Show an earlier or later line."""
+        self._at = max(0, min(len(self.history), self._at + by))
+        self.value = self.history[self._at] if self._at < len(self.history) else ""
+        self.cursor_position = len(self.value)
+
+
+class MiniVMApp(App[None], inherit_bindings=False):
+    """The full-screen debugger of one session. It starts the session; whoever made it closes it."""
+
+    TITLE = "MiniVM"
+    CSS = """
+    Screen { background: $background; }
+    #bottom { dock: bottom; height: auto; }
+    #bottom > Footer { dock: none; }
+    #message { height: auto; max-height: 4; padding: 0 1; display: none; background: $surface; }
+    #message.-shown { display: block; }
+    #message.-bad { color: $error; text-style: bold; }
+    #small { display: none; width: 100%; height: 100%; content-align: center middle; text-align: center; }
+    Screen.-small Desk, Screen.-small Footer, Screen.-small Status { display: none; }
+    Screen.-small #small { display: block; }
+    Screen.-low Footer { display: none; }
+    Toast { max-width: 60; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f1", "help", "Help"),
+        Binding("f2", "next_layout", "Layout"),
+        Binding("f3", "find", "Find"),
+        Binding("f4", "to_cursor", "To cursor"),
+        Binding("f5", "go", "Run/pause"),
+        Binding("f6,tab", "next_panel(1)", "Panel", key_display="F6"),
+        Binding("shift+f6,shift+tab", "next_panel(-1)", "Previous panel", show=False),
+        Binding("f9", "breakpoint", "Break"),
+        Binding("f10", "over", "Over"),
+        Binding("f11", "into", "Into"),
+        Binding("shift+f11,f23", "out", "Out", show=False),
+        Binding("f12,ctrl+right_square_bracket", "guest", "Keyboard", key_display="F12"),
+        Binding("colon", "command", "Command", key_display=":"),
+        Binding("plus", "speed(1)", "Faster", show=False),
+        Binding("minus", "speed(-1)", "Slower", show=False),
+        Binding("ctrl+t", "next_theme", "Theme", show=False),
+        Binding("ctrl+p", "command_palette", "Palette", show=False),
+        Binding("ctrl+q", "quit_now", "Quit"),
+    ]
+
+    class ViewReady(Message):
+        """A view waits to be shown."""
+
+    class Done(Message):
+        """The machine's thread has done some work."""
+
+        def __init__(self, future: "Future[Any]", then: Callable[[Any], None] | None) -> None:
+            super().__init__()
+            self.future = future
+            self.then = then
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        autostart: bool = True,
+        preferences_file: Path | None = None,
+        layout: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.session = session
+        self.view: View | None = None
+        self._autostart = autostart
+        self._file = preferences_file
+        stored = preferences.load(preferences_file)
+        self._wanted_theme = stored.theme
+        self._latest: View | None = None
+        self._last_search = ""
+        self._found_at = -1
+        self._begun = False
+        self.desk = Desk([_make(place) for place in PANELS.values()])
+        self.desk.arrangement = next((name for name in (layout, stored.layout) if name in LAYOUTS), "learn")
+        self.status = Status()
+        self.prompt = Prompt()
+        self.message_line = Label("", id="message", markup=False)
+
+    # -- building -----------------------------------------------------------------------------------------------------
+    def compose(self) -> ComposeResult:
+        """Put the desk above the lines at the bottom."""
+        yield self.desk
+        yield Label("", id="small", markup=False)
+        footer = Footer(show_command_palette=False)
+        footer.compact = True
+        yield Vertical(self.prompt, self.message_line, self.status, footer, id="bottom")
+
+    def on_mount(self) -> None:
+        """Start the machine."""
+        for theme in THEMES.values():
+            self.register_theme(theme)
+        self.theme = self._wanted_theme if self._wanted_theme in self.available_themes else "minivm-dark"
+        self.session.on_view = self._on_view
+        self.session.start()
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        self._begun = True
+        self._arrange()
+        self._focus_first()
+        if self._autostart:
+            self.session.resume()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Lay the panels out anew, or say that there is no room."""
+        width, height = event.size
+        small = width < SMALLEST[0] or height < SMALLEST[1]
+        self.screen_stack[0].set_class(small, "-small")
+        self.screen_stack[0].set_class(height < 28 and self.desk.arrangement == "run", "-low")
+        needed = f"{SMALLEST[0]} x {SMALLEST[1]}"
+        self.screen_stack[0].query_one("#small", Label).update(f"too small\n{width} x {height}\nneed {needed}")
+        if self._begun:
+            self.call_after_refresh(self._arrange)
+
+    def _arrange(self) -> None:
+        """Put the panels where they belong, and collect for those that can be seen."""
+        self.desk.lay_out()
+        if self.focused is None or not self._is_seen(self.focused):
+            self._focus_first()
+        self.session.set_collectors({panel.name: panel.collect for panel in self.desk.shown})
+
+    # -- views --------------------------------------------------------------------------------------------------------
+    def _on_view(self, view: View) -> None:
+        """Take a view on the machine's thread; one that was not shown yet is dropped."""
+        self._latest = view
+        if not self.session.hold:
+            self.session.hold = True
+            self._post(self.ViewReady())
+
+    def _post(self, message: Message) -> None:
+        with suppress(RuntimeError):  # the event loop may have ended meanwhile
+            self.post_message(message)
+
+    @on(ViewReady)
+    def _show_view(self) -> None:
+        self.session.hold = False
+        view, self._latest = self._latest, None
+        if view is None:
+            return
+        self.view = view
+        self.status.show(view, guest_has_keys=self.guest_has_keys)
+        for panel in self.desk.shown:
+            data = view.panels.get(panel.name)
+            if isinstance(data, BaseException):
+                panel.show_error(data)
+            elif panel.name in view.panels:
+                panel.show(data, view)
+
+    # -- work on the machine's thread ---------------------------------------------------------------------------------
+    def do(self, work: Callable[[Debugger], Any], then: Callable[[Any], None] | None = None) -> None:
+        """Do `work` on the machine's thread, then `then` with its result here; an error is shown to the user."""
+        self.follow_up(self.session.call(work), then)
+
+    def follow_up(self, future: "Future[Any]", then: Callable[[Any], None] | None = None) -> None:
+        """Do `then` with a future's result; an error is shown to the user."""
+        future.add_done_callback(lambda done: self._post(self.Done(done, then)))
+
+    @on(Done)
+    def _work_done(self, event: Done) -> None:
+        if event.future.cancelled():
+            return
+        error = event.future.exception()
+        if error is not None:
+            known = isinstance(error, MiniVMError)
+            self.tell(str(error) if known else f"{type(error).__name__}: {error}", bad=True)
+        elif event.then is not None:
+            event.then(event.future.result())
+
+    def tell(self, text: str, *, bad: bool = False) -> None:
+        """Show a line above the status line; an empty one takes it away."""
+        self.message_line.update(" ".join(text.split()))
+        self.message_line.set_class(bool(text), "-shown")
+        self.message_line.set_class(bad, "-bad")
+
+    @on(Tell)
+    def _tell(self, event: Tell) -> None:
+        self.tell(event.text, bad=event.bad)
+
+    @on(FollowAddress)
+    def _follow(self, event: FollowAddress) -> None:
+        wanted = ("code",) if event.code else ("memory", "code")
+        for name in wanted:
+            panel = self.desk.panels.get(name)
+            if panel is not None and name in self.desk.groups and panel.follow(event.linear):
+                self.action_panel(name, focus=False)
+
+    # -- going on -----------------------------------------------------------------------------------------------------
+    def action_go(self) -> None:
+        """Continue, or pause."""
+        self.tell("")
+        if self.session.running:
+            self.follow_up(self.session.pause())
+        else:
+            self._home()
+            self.follow_up(self.session.resume())
+
+    def action_into(self) -> None:
+        """Execute one instruction."""
+        self._home()
+        self.follow_up(self.session.step())
+
+    def action_over(self) -> None:
+        """Execute one instruction, a call as a whole."""
+        self._home()
+        self.follow_up(self.session.step_over())
+
+    def action_out(self) -> None:
+        """Run until the routine has returned."""
+        self._home()
+        self.follow_up(self.session.step_out())
+
+    def action_to_cursor(self) -> None:
+        """Run to the code panel's cursor."""
+        target = self.code.current
+        self._home()
+        self.follow_up(self.session.run_to(target))
+
+    def _home(self) -> None:
+        self.tell("")
+        self.code.home()
+
+    def action_breakpoint(self) -> None:
+        """Set or remove a breakpoint at the code panel's cursor."""
+        self.toggle_breakpoint(self.code.current)
+
+    def toggle_breakpoint(self, linear: int) -> None:
+        """Set a breakpoint at an address, or remove the one that is there."""
+
+        def toggle(debugger: Debugger) -> str:
+            for entry in debugger.entries():
+                if getattr(entry, "address", None) == linear:
+                    debugger.remove(entry.number)
+                    return f"{entry} is gone"
+            return str(debugger.break_at(linear))
+
+        self.do(toggle, self.tell)
+
+    def action_speed(self, by: int) -> None:
+        """Go up or down the ladder of speeds."""
+        now = self.view.speed if self.view is not None else LADDER[-1]
+        at = LADDER.index(now) if now in LADDER else len(LADDER) - 2
+        self._set_speed(LADDER[max(0, min(len(LADDER) - 1, at + by))])
+
+    def _set_speed(self, speed: Speed) -> None:
+        self.follow_up(self.session.set_speed(speed), lambda _: self.tell(f"speed: {speed}"))
+
+    # -- panels and layouts -------------------------------------------------------------------------------------------
+    @property
+    def code(self) -> CodePanel:
+        """The code panel."""
+        return cast(CodePanel, self.desk.panels["code"])
+
+    @property
+    def guest_has_keys(self) -> bool:
+        """True while keys go to the guest."""
+        return isinstance(self.focused, ScreenPanel)
+
+    def action_next_layout(self) -> None:
+        """Go to the next layout."""
+        self.set_layout(LAYOUTS[(LAYOUTS.index(self.desk.arrangement) + 1) % len(LAYOUTS)])
+
+    def set_layout(self, name: str) -> None:
+        """Choose a layout and remember it."""
+        if name not in LAYOUTS:
+            raise ConfigError(f"{name} is no layout; there are {', '.join(LAYOUTS)}")
+        self.desk.arrangement = name
+        self.screen_stack[0].set_class(self.size.height < 28 and name == "run", "-low")
+        self._store()
+        self.call_after_refresh(self._arrange)
+
+    def action_next_theme(self) -> None:
+        """Go to the next of our themes."""
+        names = list(THEMES)
+        at = names.index(self.theme) if self.theme in names else -1
+        self.set_theme(names[(at + 1) % len(names)])
+
+    def set_theme(self, name: str) -> None:
+        """Choose a theme and remember it."""
+        full = name if name in self.available_themes else f"minivm-{name}"
+        if full not in self.available_themes:
+            raise ConfigError(f"{name} is no theme; try {', '.join(word.removeprefix('minivm-') for word in THEMES)}")
+        self.theme = full
+        self.tell(f"theme: {full}")
+        self.session.refresh()
+
+    def watch_theme(self, name: str) -> None:
+        """Remember the theme, also one from the palette."""
+        if self._begun:
+            self._store()
+
+    def _store(self) -> None:
+        preferences.store(preferences.Preferences(self.desk.arrangement, self.theme), self._file)
+
+    def action_next_panel(self, by: int) -> None:
+        """Go to the next panel, also one behind a tab."""
+        order = self.desk.order
+        if order:
+            here = self._panel_of(self.focused)
+            at = order.index(here.name) if here is not None and here.name in order else -1 if by > 0 else 0
+            self.action_panel(order[(at + by) % len(order)])
+
+    def action_panel(self, name: str, focus: bool = True) -> None:
+        """Bring a panel to the front, changing to the layout that has it."""
+        if name not in self.desk.panels:
+            raise ConfigError(f"{name} is no panel; there are {', '.join(self.desk.panels)}")
+        if name not in self.desk.groups:
+            self.set_layout("debug")
+            self.desk.lay_out()
+        panel = self.desk.bring(name)
+        self._arrange()
+        if focus and panel is not None:
+            self._focus(panel)
+
+    def _focus(self, panel: Panel) -> None:
+        widget = next((one for one in panel.walk_children(Widget, with_self=True) if one.focusable), None)
+        self.set_focus(widget)
+        self._show_keys()
+
+    def _focus_first(self) -> None:
+        names = ["screen"] if self.desk.arrangement == "run" else ["code", "screen"]
+        found = next((self.desk.panels[name] for name in names if self.desk.panels[name].display), None)
+        if found is not None:
+            self._focus(found)
+
+    def _panel_of(self, widget: Widget | None) -> Panel | None:
+        if widget is None:
+            return None
+        return next((one for one in widget.ancestors_with_self if isinstance(one, Panel)), None)
+
+    def _is_seen(self, widget: Widget) -> bool:
+        panel = self._panel_of(widget)
+        return panel is None or bool(panel.display)
+
+    def action_guest(self) -> None:
+        """Give the keyboard to the guest, or take it back."""
+        if not self.guest_has_keys:
+            self.action_panel("screen")
+            return
+        self.set_focus(None)
+        if self.desk.arrangement != "run":
+            self._focus(self.code)
+        self._show_keys()
+
+    def on_descendant_focus(self) -> None:
+        """Say where the keys go."""
+        self._show_keys()
+
+    def on_descendant_blur(self) -> None:
+        """Say where the keys go."""
+        self._show_keys()
+
+    def _show_keys(self) -> None:
+        self.refresh_bindings()
+        if self.view is not None:
+            self.status.show(self.view, guest_has_keys=self.guest_has_keys)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Let no key of ours be in the way of the guest's."""
+        return not (self.guest_has_keys and len(self.screen_stack) == 1) or action in _GUESTS_KEYBOARD
+
+    def action_help(self) -> None:
+        """Explain the panel with the focus, and the keys."""
+        panel = self._panel_of(self.focused)
+        title, text = (panel.title, panel.help) if panel is not None else ("MiniVM", "")
+        self.push_screen(HelpScreen(title, f"{text}\n\n{KEYS}"))
+
+    def action_quit_now(self) -> None:
+        """End."""
+        self.exit()
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Return what the palette offers."""
+        yield from (command for command in super().get_system_commands(screen) if command.title != "Keys")
+        for name in LAYOUTS:
+            yield SystemCommand(f"Layout: {name}", "arrange the panels so", lambda name=name: self.set_layout(name))
+        for name, panel in self.desk.panels.items():
+            yield SystemCommand(f"Panel: {panel.title}", "go there", lambda name=name: self.action_panel(name))
+        for speed in LADDER:
+            yield SystemCommand(f"Speed: {speed}", "run so fast", lambda speed=speed: self._set_speed(speed))
+        for command in commands.COMMANDS.values():
+            word = command.usage.split()[0]
+            yield SystemCommand(command.usage, command.words, lambda word=word: self.open_command(f"{word} "))
+
+    # -- the command line ---------------------------------------------------------------------------------------------
+    def action_command(self) -> None:
+        """Open the command line."""
+        self.open_command("")
+
+    def action_find(self) -> None:
+        """Ask what to search for; Enter goes to the next place."""
+        self.open_command(f"find {self._last_search}")
+
+    def open_command(self, text: str) -> None:
+        """Open the command line with some text in it."""
+        self._focused_before = self.focused
+        self.tell("")
+        self.prompt.value = text
+        self.prompt.add_class("-open")
+        self.prompt.focus()
+        self.prompt.cursor_position = len(text)
+
+    def action_close_command(self) -> None:
+        """Close the command line."""
+        self.prompt.remove_class("-open")
+        before = getattr(self, "_focused_before", None)
+        if before is not None and before is not self.prompt and self._is_seen(before):
+            self.set_focus(before)
+        else:
+            self._focus_first()
+
+    @on(Input.Submitted, "#command")
+    def _submitted(self, event: Input.Submitted) -> None:
+        text = event.value.strip()
+        event.stop()
+        if not text:
+            self.action_close_command()
+            return
+        self.prompt.remember(text)
+        try:
+            self.obey(text)
+        except MiniVMError as error:
+            self.tell(str(error), bad=True)
+
+    def obey(self, text: str) -> None:
+        """Do one line of the command line; raises `MiniVMError` when it cannot even be begun."""
+        word, _, rest = text.partition(" ")
+        name, rest = commands.find(word.lower()), rest.strip()
+        if name in commands.COMMANDS:
+            work = commands.COMMANDS[name].work
+            self.do(lambda debugger: work(debugger, rest), self._answer)
+        else:
+            getattr(self, f"_obey_{name}")(rest)
+
+    def _answer(self, text: str) -> None:
+        self.action_close_command()
+        self.tell(text)
+        self.session.refresh()
+
+    def _obey_asm(self, rest: str) -> None:
+        at = self.code.current
+        self.do(lambda debugger: commands.assemble(debugger, at, rest), self._answer)
+
+    def _obey_goto(self, rest: str) -> None:
+        self.do(lambda debugger: commands.address(debugger, rest), lambda found: self._go_to(found, "code"))
+
+    def _obey_memory(self, rest: str) -> None:
+        self.do(lambda debugger: commands.address(debugger, rest), lambda found: self._go_to(found, "memory"))
+
+    def _go_to(self, linear: int, name: str) -> None:
+        self.action_close_command()
+        if name not in self.desk.panels:
+            raise ConfigError(f"there is no {name} panel")
+        self.action_panel(name)
+        self.desk.panels[name].follow(linear)
+
+    def _obey_find(self, rest: str) -> None:
+        wanted = commands.pattern(rest)
+        start = self._found_at + 1 if rest == self._last_search else 0
+        self._last_search = rest
+        self.do(lambda debugger: commands.search(debugger, wanted, start), self._found)
+
+    def _found(self, at: int | None) -> None:
+        if at is None:
+            self.tell(f"{self._last_search} is nowhere in RAM", bad=True)
+            return
+        self._found_at = at
+        self.tell(f"{self._last_search} is at physical {at:X}h; Enter finds the next one")
+        self.post_message(FollowAddress(at))
+
+    def _obey_continue(self, rest: str) -> None:
+        self.action_close_command()
+        if not self.session.running:
+            self.action_go()
+
+    def _obey_pause(self, rest: str) -> None:
+        self.action_close_command()
+        self.follow_up(self.session.pause())
+
+    def _obey_step(self, rest: str) -> None:
+        if rest and not (rest.isdecimal() and 0 < int(rest) <= 1_000_000):
+            raise ConfigError(f"{rest} is no number of instructions")
+        self.action_close_command()
+        self._home()
+        self.follow_up(self.session.step(int(rest or "1")))
+
+    def _obey_next(self, rest: str) -> None:
+        self.action_close_command()
+        self.action_over()
+
+    def _obey_finish(self, rest: str) -> None:
+        self.action_close_command()
+        self.action_out()
+
+    def _obey_until(self, rest: str) -> None:
+        self.follow_up(self.session.run_to(rest), lambda _: self.action_close_command())
+
+    def _obey_speed(self, rest: str) -> None:
+        speed = Speed.parse(rest)
+        self.action_close_command()
+        self._set_speed(speed)
+
+    def _obey_type(self, rest: str) -> None:
+        pressed = parse_keys(unescape(rest))
+        self.follow_up(self.session.type(pressed), lambda _: self._answer("typed"))
+
+    def _obey_layout(self, rest: str) -> None:
+        self.set_layout(rest)
+        self.action_close_command()
+
+    def _obey_theme(self, rest: str) -> None:
+        self.set_theme(rest)
+        self.action_close_command()
+
+    def _obey_panel(self, rest: str) -> None:
+        if rest not in self.desk.panels:
+            raise ConfigError(f"{rest} is no panel; there are {', '.join(self.desk.panels)}")
+        self.action_close_command()
+        self.action_panel(rest)
+
+    def _obey_trace(self, rest: str) -> None:
+        self._obey_panel("trace")
+
+    def _obey_copy(self, rest: str) -> None:
+        self.copy_to_clipboard(cast(ScreenPanel, self.desk.panels["screen"]).text())
+        self._answer("the guest's screen is in the clipboard")
+
+    def _obey_help(self, rest: str) -> None:
+        self.action_close_command()
+        self.push_screen(HelpScreen("Commands", commands.help_text()))
+
+    def _obey_quit(self, rest: str) -> None:
+        self.exit()
+
+
+def _make(place: str) -> Panel:
+    module, _, name = place.partition(":")
+    return cast(Panel, getattr(import_module(f"minivm.tui.panels.{module}"), name)())

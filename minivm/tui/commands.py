@@ -1,0 +1,234 @@
+"""The command line's words: what each does on the machine, and what it answers in one line.
+
+A command is done on the machine's thread and returns its answer; errors are `MiniVMError`s of one line. Those that
+change the user interface itself are in `app`.
+"""
+
+from collections.abc import Callable
+
+from minivm.core.record import record
+from minivm.debug.debugger import CATCH_KINDS, WATCH_KINDS, DebugError, Debugger
+from minivm.debug.expressions import compile_expression, parse_address
+from minivm.engine.cpustate import SEGMENT_NAMES
+from minivm.errors import ConfigError
+from minivm.tui.panels.registers import FLAGS
+
+Work = Callable[[Debugger, str], str]
+_SEARCH_PIECE = 1 << 20
+
+
+@record
+class Command:
+    """One word of the command line: how it is written, what it does, and the work."""
+
+    usage: str
+    words: str
+    work: Work
+
+
+def find(name: str) -> str:
+    """Return the full name of a command, which may be shortened as far as it is clear; raises `ConfigError`."""
+    if name in SHORT:
+        return SHORT[name]
+    found = [word for word in ALL_NAMES if word.startswith(name)]
+    if name in ALL_NAMES or len(found) == 1:
+        return name if name in ALL_NAMES else found[0]
+    if found:
+        raise ConfigError(f"{name} may be {', '.join(found)}")
+    raise ConfigError(f"there is no command {name}; `help` lists them")
+
+
+def _break(debugger: Debugger, rest: str) -> str:
+    where, condition = _conditional(rest)
+    return _numbered(debugger.break_at(where or debugger.machine.cpu.linear_ip, condition=condition))
+
+
+def _watch(debugger: Debugger, rest: str) -> str:
+    what, condition = _conditional(rest)
+    kind, _, behind = what.partition(" ")
+    if kind in WATCH_KINDS and behind:
+        return _numbered(debugger.watch(behind.strip(), kind, condition=condition))
+    place = compile_expression(what, debugger.symbols).place(debugger.context)
+    in_memory = place is not None and place.kind in ("linear", "physical")
+    return _numbered(debugger.watch(what, "write" if in_memory else "change", condition=condition))
+
+
+def _catch(debugger: Debugger, rest: str) -> str:
+    what, condition = _conditional(rest)
+    kind, _, behind = what.partition(" ")
+    if kind not in CATCH_KINDS:
+        raise ConfigError(f"catch what? One of {', '.join(CATCH_KINDS)}, and if need be a number or a mode")
+    value: int | str | None = behind.strip() or None
+    if isinstance(value, str) and kind != "mode":
+        value = debugger.evaluate(value)
+    return _numbered(debugger.catch(kind, value, condition=condition))
+
+
+def _delete(debugger: Debugger, rest: str) -> str:
+    number = _number(rest)
+    debugger.remove(number)
+    return f"{number} is gone"
+
+
+def _enable(debugger: Debugger, rest: str) -> str:
+    debugger.enable(_number(rest))
+    return f"{rest} is armed"
+
+
+def _disable(debugger: Debugger, rest: str) -> str:
+    debugger.enable(_number(rest), False)
+    return f"{rest} is off; `enable {rest}` arms it again"
+
+
+def _info(debugger: Debugger, rest: str) -> str:
+    return "; ".join(f"{entry.number}: {entry}" for entry in debugger.entries()) or "nothing is armed"
+
+
+def _print(debugger: Debugger, rest: str) -> str:
+    value = debugger.evaluate(_needed(rest, "print what? An expression such as ax + 1 or [ds:si]"))
+    character = f" = {chr(value)!r}" if 0x20 <= value < 0x7F else ""
+    return f"{rest} = {value:X}h = {value}{character}"
+
+
+def _set(debugger: Debugger, rest: str) -> str:
+    target, _, text = rest.partition("=") if "=" in rest else rest.strip().rpartition(" ")
+    target = target.strip()
+    if not target or not text.strip():
+        raise ConfigError("write set NAME VALUE or set [ADDRESS] = VALUE, as in set ax 1234h")
+    value = debugger.evaluate(text.strip())
+    if target.upper() in FLAGS:
+        return _set_flag(debugger, target.upper(), value)
+    place = compile_expression(target, debugger.symbols).place(debugger.context)
+    if place is not None and place.kind == "linear":
+        debugger.write(place.address, (value & ((1 << 8 * place.size) - 1)).to_bytes(place.size, "little"))
+    elif place is not None and place.kind == "register":
+        _set_register(debugger, place.name, value)
+    else:
+        raise ConfigError(f"{target} can not be set; give a register, a flag or memory in brackets")
+    return f"{target} is {value:X}h"
+
+
+def _set_register(debugger: Debugger, name: str, value: int) -> None:
+    if name not in SEGMENT_NAMES:
+        debugger.set_register(name, value)
+        return
+    if debugger.machine.cpu.mode not in ("real", "vm86"):
+        raise DebugError(f"{name} has a hidden part in protected mode, which only the guest can load")
+    debugger.set_register(name, value & 0xFFFF)
+    debugger.set_register(f"{name}_base", (value & 0xFFFF) << 4)
+
+
+def _set_flag(debugger: Debugger, name: str, value: int) -> str:
+    if value not in (0, 1):
+        raise ConfigError(f"{name} is a flag: 0 or 1")
+    bit, flags = 1 << FLAGS[name], debugger.machine.cpu.rflags
+    debugger.set_register("rflags", flags | bit if value else flags & ~bit)
+    return f"{name} is {value}"
+
+
+def assemble(debugger: Debugger, linear: int, text: str) -> str:
+    """Put an instruction at an address."""
+    code = debugger.assemble_at(linear, _needed(text, "asm what? An instruction such as mov ax, 1"))
+    return f"{len(code)} bytes at {linear:X}h: {code.hex(' ').upper()}"
+
+
+def address(debugger: Debugger, text: str) -> int:
+    """Return the linear address that a text means."""
+    return parse_address(_needed(text, "where? An address such as 07C0:0012, 7C00h or a label"), debugger.context,
+                         debugger.symbols).value  # fmt: skip
+
+
+def pattern(text: str) -> bytes:
+    """Return the bytes to search for: pairs of hexadecimal digits, or text, in quotes if it looks like digits."""
+    words = text.split()
+    if words and all(len(word) == 2 for word in words):
+        try:
+            return bytes(int(word, 16) for word in words)
+        except ValueError:
+            pass
+    from minivm.core.cp437 import encode
+
+    found = encode(text.strip().strip("\"'"))
+    if not found:
+        raise ConfigError("find what? Text, or bytes such as 55 AA")
+    return found
+
+
+def search(debugger: Debugger, wanted: bytes, start: int) -> int | None:
+    """Return the first physical address from `start` on, then from 0, where the bytes are in RAM; None for nowhere."""
+    view = debugger.machine.memory.view
+    size = len(view)
+    begin = min(max(start, 0), size)
+    for low, high in ((begin, size), (0, min(begin + len(wanted), size))):
+        for at in range(low, high, _SEARCH_PIECE):
+            found = bytes(view[at : min(at + _SEARCH_PIECE + len(wanted) - 1, high)]).find(wanted)
+            if found >= 0:
+                return at + found
+    return None
+
+
+def _conditional(text: str) -> tuple[str, str]:
+    what, _, condition = f" {text} ".partition(" if ")
+    return what.strip(), condition.strip()
+
+
+def _numbered(entry: object) -> str:
+    return f"{getattr(entry, 'number', 0)}: {entry}"
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise ConfigError("which one? Give its number; `info` lists them")
+    return int(text)
+
+
+def _needed(text: str, question: str) -> str:
+    if not text.strip():
+        raise ConfigError(question)
+    return text.strip()
+
+
+COMMANDS: dict[str, Command] = {
+    "break": Command("break [WHERE] [if CONDITION]", "stop before the instruction at an address", _break),
+    "watch": Command("watch [read|write|access|change] WHAT", "stop when memory or a register changes", _watch),
+    "catch": Command("catch port|interrupt|exception|bios|mode|privilege [N]", "stop at an event", _catch),
+    "delete": Command("delete N", "forget a breakpoint, watchpoint or catch", _delete),
+    "enable": Command("enable N", "arm it again", _enable),
+    "disable": Command("disable N", "keep it, but do not stop", _disable),
+    "info": Command("info", "list what is armed", _info),
+    "print": Command("print EXPRESSION", "compute a value: registers, symbols, [memory]", _print),
+    "set": Command("set NAME VALUE", "change a register, a flag or [memory]", _set),
+}
+APP_COMMANDS: dict[str, str] = {
+    "asm": "asm INSTRUCTION: put an instruction at the code panel's cursor",
+    "goto": "goto WHERE: show the code at an address",
+    "memory": "memory WHERE: show memory at an address",
+    "find": "find TEXT|BYTES: search RAM, again for the next place",
+    "continue": "continue: run on",
+    "pause": "pause: stand still",
+    "step": "step [N]: execute instructions",
+    "next": "next: step over",
+    "finish": "finish: run until the routine returns",
+    "until": "until WHERE: run to an address",
+    "speed": "speed max|1x|5/s: as fast as it goes, paced, or so many instructions a second",
+    "type": "type TEXT: press keys; \\n and <F1> work",
+    "layout": "layout run|learn|debug",
+    "theme": "theme NAME",
+    "panel": "panel NAME: bring a panel to the front",
+    "trace": "trace: show what was traced",
+    "copy": "copy: the guest's screen to the clipboard",
+    "help": "help: this list",
+    "quit": "quit: end the session",
+}
+ALL_NAMES = (*COMMANDS, *APP_COMMANDS)
+SHORT = {"b": "break", "c": "continue", "s": "step", "n": "next", "p": "print", "q": "quit", "h": "help", "x": "memory",
+         "d": "delete", "i": "info", "w": "watch", "g": "goto", "r": "continue", "f": "find"}  # fmt: skip
+
+
+def help_text() -> str:
+    """Return all commands as Markdown."""
+    lines = [f"- `{command.usage}`: {command.words}" for command in COMMANDS.values()]
+    for text in APP_COMMANDS.values():
+        usage, _, words = text.partition(": ")
+        lines.append(f"- `{usage}`" + (f": {words}" if words else ""))
+    return "Commands may be shortened. Addresses: `07C0:0012`, `7C00h`, a label, `main+4`.\n\n" + "\n".join(lines)

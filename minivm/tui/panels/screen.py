@@ -1,0 +1,186 @@
+"""The guest's screen: code page 437 in its sixteen colours, with cursor and blinking; keys go to the guest."""
+
+from functools import lru_cache
+
+from rich.color import Color
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.geometry import Region
+from textual.reactive import reactive
+from textual.strip import Strip
+
+from minivm.core.screen import TextScreen
+from minivm.tui.keyboard import events_for
+from minivm.tui.panel import Panel
+from minivm.tui.session import View
+
+BLINK_S = 0.4
+RELEASE = ("f12", "ctrl+right_square_bracket")
+"""The keys that take the keyboard back from the guest."""
+
+
+class ScreenPanel(Panel, can_focus=True):
+    """What the monitor shows. While it has the focus, every key but the release chord is the guest's."""
+
+    name = "screen"
+    title = "Screen"
+    help = (
+        "The guest's monitor. While this panel has the focus, **all keys go to the guest**, function keys as well; "
+        "F12 or Ctrl+] takes the keyboard back. A panel smaller than the screen shows the part with the cursor."
+    )
+    DEFAULT_CSS = """
+    ScreenPanel { background: $surface; }
+    ScreenPanel.-bare, ScreenPanel.-bare:focus { border: none; background: #000000; }
+    """
+    blink_on: reactive[bool] = reactive(True)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.screen_shown: TextScreen | None = None
+        self._origin = (0, 0)
+        self._blink_rows: frozenset[int] = frozenset()
+
+    def on_mount(self) -> None:
+        """Start blinking."""
+        super().on_mount()
+        self.set_interval(BLINK_S, self._blink)
+
+    def show(self, data: object, view: View) -> None:
+        """Draw the rows that have changed."""
+        old, new = self.screen_shown, view.screen
+        if old == new:
+            return
+        self.screen_shown = new
+        origin = self._wanted_origin(new)
+        self._blink_rows = _blinking_rows(new)
+        if old is None or origin != self._origin or _shape(old) != _shape(new):
+            self._origin = origin
+            self.refresh()
+        else:
+            self._refresh_rows(_changed_rows(old, new))
+
+    def on_resize(self) -> None:
+        """Look at the right part again."""
+        if self.screen_shown is not None:
+            self._origin = self._wanted_origin(self.screen_shown)
+
+    def on_key(self, event: events.Key) -> None:
+        """Give the key to the guest; nothing else gets to see it."""
+        event.stop()
+        event.prevent_default()
+        if event.key in RELEASE:
+            self.app.call_later(self.app.action_guest)  # type: ignore[attr-defined]
+            return
+        pressed = events_for(event.key, event.character)
+        if pressed:
+            self.app.session.type(pressed)  # type: ignore[attr-defined]
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Type what is pasted, as far as a PC keyboard can."""
+        event.stop()
+        for character in event.text.replace("\r\n", "\n"):
+            self.app.session.type(events_for("enter" if character == "\n" else "", character))  # type: ignore[attr-defined]
+
+    def text(self) -> str:
+        """Return the screen's text, for copying."""
+        return self.screen_shown.text() if self.screen_shown is not None else ""
+
+    # -- drawing ------------------------------------------------------------------------------------------------------
+    def render_line(self, y: int) -> Strip:
+        """Return one line of the panel."""
+        width, screen = self.size.width, self.screen_shown
+        base = self.rich_style
+        if screen is None:
+            return Strip.blank(width, base)
+        top, left = self._origin
+        row = y + top
+        if not 0 <= row < screen.rows:
+            return Strip.blank(width, base)
+        segments = _segments(
+            screen,
+            row,
+            range(max(left, 0), min(left + width, screen.columns)),
+            cursor=self._cursor_shown(screen, row),
+            blink_on=self.blink_on,
+        )
+        if left < 0:
+            segments.insert(0, Segment(" " * -left, base))
+        return Strip(segments).adjust_cell_length(width, base)
+
+    def _cursor_shown(self, screen: TextScreen, row: int) -> bool:
+        return screen.cursor_visible and row == screen.cursor_row and self.blink_on
+
+    def _wanted_origin(self, screen: TextScreen) -> tuple[int, int]:
+        """Return the first row and column to show: centred, or where the cursor is when not all fits."""
+        return (
+            _first(screen.rows, self.size.height, screen.cursor_row if screen.cursor_visible else 0),
+            _first(screen.columns, self.size.width, screen.cursor_column if screen.cursor_visible else 0),
+        )
+
+    def _blink(self) -> None:
+        if self.display and self._blink_rows:
+            self.blink_on = not self.blink_on
+
+    def watch_blink_on(self) -> None:
+        """Draw what blinks."""
+        self._refresh_rows(self._blink_rows)
+
+    def _refresh_rows(self, rows: "frozenset[int] | set[int]") -> None:
+        top = self._origin[0]
+        regions = [Region(0, row - top, self.size.width, 1) for row in rows if 0 <= row - top < self.size.height]
+        if regions:
+            self.refresh(*regions)
+
+
+def _first(length: int, room: int, cursor: int) -> int:
+    if length <= room:
+        return -((room - length) // 2)
+    return max(0, min(cursor - room + 2, length - room))
+
+
+def _shape(screen: TextScreen) -> tuple[object, ...]:
+    return screen.columns, screen.rows, screen.palette, screen.blink_enabled
+
+
+def _changed_rows(old: TextScreen, new: TextScreen) -> set[int]:
+    width = new.columns
+    rows = {
+        row
+        for row, start in enumerate(range(0, len(new.characters), width))
+        if old.characters[start : start + width] != new.characters[start : start + width]
+        or old.attributes[start : start + width] != new.attributes[start : start + width]
+    }
+    return rows | {old.cursor_row, new.cursor_row}
+
+
+def _blinking_rows(screen: TextScreen) -> frozenset[int]:
+    width = screen.columns
+    rows = {screen.cursor_row} if screen.cursor_visible else set()
+    if screen.blink_enabled and any(attribute & 0x80 for attribute in screen.attributes):
+        rows |= {place // width for place, attribute in enumerate(screen.attributes) if attribute & 0x80}
+    return frozenset(rows)
+
+
+def _segments(screen: TextScreen, row: int, columns: range, *, cursor: bool, blink_on: bool) -> list[Segment]:
+    """Return one row as runs of one style."""
+    found: list[Segment] = []
+    run, style = "", Style.null()
+    for column in columns:
+        cell = screen.cell(row, column)
+        glyph = " " if cell.blinks and not blink_on else cell.glyph
+        at_cursor = cursor and column == screen.cursor_column
+        new = _style(screen.palette[cell.foreground], screen.palette[cell.background], cell.underlined, at_cursor)
+        if new is not style and run:
+            found.append(Segment(run, style))
+            run = ""
+        run, style = run + glyph, new
+    if run:
+        found.append(Segment(run, style))
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _style(foreground: tuple[int, int, int], background: tuple[int, int, int], underlined: bool, cursor: bool) -> Style:
+    front, back = (background, foreground) if cursor else (foreground, background)
+    return Style(color=Color.from_rgb(*front), bgcolor=Color.from_rgb(*back), underline=underlined)
