@@ -31,7 +31,7 @@ guests: $(STAMP)
 	$(BIN)/python guests/build.py
 
 slow: $(STAMP)
-	$(BIN)/python -m pytest -m slow -n auto
+	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -m slow -n auto
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

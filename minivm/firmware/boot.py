@@ -3,7 +3,7 @@
 POST is a call of Python without the CPU, so that a kernel can be started directly on the same machine.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from minivm.core.memory import KIB, MIB
 from minivm.firmware.disk import Disks, diskette_type, fixed_disk_table
@@ -29,6 +29,10 @@ _PIC_WRITES = (
 )  # fmt: skip
 # The 8254: channel 0 at 18.2 Hz in mode 3, channel 1 for memory refresh, channel 2 for the speaker at about 900 Hz
 _PIT_WRITES = ((0x43, 0x36), (0x40, 0), (0x40, 0), (0x43, 0x54), (0x41, 0x12), (0x43, 0xB6), (0x42, 0x33), (0x42, 5))
+
+# A 16550: 8 data bits, one stop bit, no parity, 115,200 baud. Out of reset it would send 5 bits of each byte, and small
+# programs that never set it up rely on what their emulator's port happens to do.
+_UART_WRITES = ((3, 0x83), (0, 1), (1, 0), (3, 0x03))
 
 
 class Boot:
@@ -61,11 +65,13 @@ class Boot:
         self._write(_PIC_WRITES)
         self._write(_PIT_WRITES)
         self._board.out(SYSTEM_CONTROL_PORT, self._board.ports.read(SYSTEM_CONTROL_PORT, 1) & ~1 | A20_BIT)
+        for base in self._find_serial_ports():
+            self._write((base + register, value) for register, value in _UART_WRITES)
         self._set_up_cmos()
         self._bda.ticks = self._time.ticks_of_day()
         self._video.set_mode(TEXT_80)
 
-    def _write(self, writes: Sequence[tuple[int, int]]) -> None:
+    def _write(self, writes: Iterable[tuple[int, int]]) -> None:
         for port, value in writes:
             self._board.out(port, value)
 
