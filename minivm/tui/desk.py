@@ -145,7 +145,9 @@ _LAYOUTS: dict[str, Callable[[int, int, _Names], list[Place]]] = {"run": _run, "
 
 def _column(box: Box, parts: Sequence[tuple[tuple[str, ...], int]]) -> list[Place]:
     """Stack groups in a column: each as high as it says, the last takes the rest, and empty ones take nothing."""
-    filled = [(panels, rows) for panels, rows in parts if panels]
+    filled = [(panels, rows) for panels, rows in parts if panels and box.width > 0]
+    if not filled:
+        return []
     tops = [box.y]
     for _, rows in filled[:-1]:
         tops.append(min(tops[-1] + max(rows, 1), box.y + box.height))
