@@ -382,6 +382,8 @@ class Debugger:
             return self._doze(limit) if self.machine.halted else self._at_breakpoint() or self._one_step()
         if kinds & {"mode", "privilege"}:
             limit = min(limit, self.machine.now + 1)
+        if self.engine.in_block and (stop := self._at_breakpoint()):
+            return stop  # here the engine would step first: it looks before a block, and behind each step in one
         ended = self.machine.run_to(limit)
         if ended.reason == "limit":
             return self._look_at_events()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, TypeVar
 
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input, Label
@@ -17,13 +18,13 @@ from minivm.tui.session import Session, View
 T = TypeVar("T")
 
 
-class Prompt(Input):
+class PanelPrompt(Input):
     """The line to type into; it is there only while a panel asks for something."""
 
     DEFAULT_CSS = """
-    Prompt { display: none; height: 1; border: none; padding: 0; background: $boost; dock: bottom; }
-    Prompt:focus { border: none; }
-    Prompt.-asking { display: block; }
+    PanelPrompt { display: none; height: 1; border: none; padding: 0; background: $boost; dock: bottom; }
+    PanelPrompt:focus { border: none; }
+    PanelPrompt.-asking { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel", show=False)]
 
@@ -62,10 +63,13 @@ class ListingPanel(Panel):
     ListingPanel > .message.-shown { display: block; }
     """
 
+    keys: ClassVar[str] = ""
+    """The panel's own keys in a few words, for its lower edge."""
+
     def __init__(self, **named: Any) -> None:
         super().__init__(**named)
         self.listing = Listing()
-        self.prompt = Prompt()
+        self.prompt = PanelPrompt()
         self.message = Label("", classes="message", markup=False)
         self.data: Any = None
 
@@ -74,6 +78,14 @@ class ListingPanel(Panel):
         yield self.listing
         yield self.message
         yield self.prompt
+
+    def on_mount(self) -> None:
+        """Write the keys on the lower edge."""
+        self.tell_edge()
+
+    def tell_edge(self, text: str = "") -> None:
+        """Write something, and the panel's keys, on the lower edge."""
+        self.border_subtitle = Text(" · ".join(part for part in (text, self.keys) if part))
 
     # -- showing --------------------------------------------------------------------------------------------------
     def rows(self, data: Any) -> Iterable[Row]:

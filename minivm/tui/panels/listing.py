@@ -121,12 +121,13 @@ class Listing(ScrollView, can_focus=True):
             self.code = code
 
     class Chosen(Message):
-        """The user pressed Enter on a row or clicked a part with an action; `action` is the part's or ""."""
+        """The user pressed Enter on a row, or `clicked` a part with an action; `action` is the part's or ""."""
 
-        def __init__(self, row: Row, action: str) -> None:
+        def __init__(self, row: Row, action: str, clicked: bool = False) -> None:
             super().__init__()
             self.row = row
             self.action = action
+            self.clicked = clicked
 
     class Beyond(Message):
         """In an endless listing: the user wants to go up (-1) or down (1), by a row or by a `page`."""
@@ -247,7 +248,7 @@ class Listing(ScrollView, can_focus=True):
         meta = event.style.meta
         current = self.current
         if meta.get("action") and current is not None:
-            self.post_message(self.Chosen(current, meta["action"]))
+            self.post_message(self.Chosen(current, meta["action"], clicked=True))
         elif meta.get("address") is not None:
             self.post_message(self.Followed(meta["address"], meta["code"]))
         elif current is not None:

@@ -13,6 +13,7 @@ from minivm.debug.inspect_paging import peek
 from minivm.errors import MiniVMError
 from minivm.tui.panel import FollowAddress
 from minivm.tui.panels.base import ListingPanel
+from minivm.tui.panels.changes import Changes
 from minivm.tui.panels.listing import Listing, Part, Row, merged
 
 _WIDTHS = (16, 8, 4)
@@ -44,10 +45,11 @@ class MemoryPanel(ListingPanel):
         "or CS:IP as they move. Arrows move byte by byte, Page Up and Page Down turn the page. E changes bytes at the "
         "cursor: hexadecimal ones (90 90) or a text in quotes. Enter follows the address that is stored there."
     )
+    keys = "G goto, F follow, E edit"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("g", "goto", "Go to"),
-        Binding("f", "follow_next", "Follow"),
-        Binding("e", "edit", "Edit"),
+        Binding("g", "goto", "Go to", show=False),
+        Binding("f", "follow_next", "Follow", show=False),
+        Binding("e", "edit", "Edit", show=False),
         Binding("left", "step(-1)", "Left", show=False),
         Binding("right", "step(1)", "Right", show=False),
     ]
@@ -57,9 +59,8 @@ class MemoryPanel(ListingPanel):
         self.listing.endless = True
         self.start = self.at = 0x7C00
         self.following = ""
-        self._old: dict[int, int | None] = {}
-        self._changed: frozenset[int] = frozenset()
-        self._now = -1
+        self._changes = Changes()
+        self._changed: frozenset[object] = frozenset()
 
     # -- what is seen ---------------------------------------------------------------------------------------------
     @property
@@ -100,22 +101,14 @@ class MemoryPanel(ListingPanel):
 
     def rows(self, data: Bytes) -> Iterable[Row]:
         """Return one row for each few bytes."""
-        self._mark(data)
+        seen = {data.start + offset: byte for offset, byte in enumerate(data.data)}
+        self._changed = self._changes.look(data.now, seen)
         count = self.per_row
         where = f" follows {self.following}" if self.following else ""
-        self.border_subtitle = data.problem or f"{self.at:X}h{where}"
+        self.tell_edge(data.problem or f"{self.at:X}h{where}")
         for at in range(0, len(data.data), count):
             yield self._row(data.start + at, data.data[at : at + count])
         self.listing.cursor = max(0, (self.at - data.start) // count)
-
-    def _mark(self, data: Bytes) -> None:
-        new = {data.start + offset: byte for offset, byte in enumerate(data.data)}
-        if data.now == self._now:
-            self._old |= new
-            return
-        self._now = data.now
-        self._changed = frozenset(at for at, byte in new.items() if self._old.get(at, byte) != byte)
-        self._old = new
 
     def _row(self, start: int, data: tuple[int | None, ...]) -> Row:
         wide = 8 if start <= 0xFFFF_FFFF else 16

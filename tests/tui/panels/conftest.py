@@ -87,6 +87,11 @@ class Stage(App[None]):
         await self.settle()
         return result
 
+    async def step(self, count: int = 1) -> None:
+        """Step as the user does, so that the view knows what was before."""
+        await asyncio.wrap_future(self.session.step(count))
+        await self.settle()
+
     async def resize(self, columns: int, lines: int) -> None:
         await self.pilot.resize_terminal(columns, lines)
         await self.settle()
