@@ -10,6 +10,7 @@ run: $(STAMP)
 	@$(BIN)/minivm
 
 test: $(STAMP)
+	$(BIN)/python -m pytest -m timing
 	$(BIN)/python -m pytest -n auto
 
 check: check-style test

@@ -354,6 +354,7 @@ def test_clock_host_keeps_up_with_the_host(minivm, sector):
     assert report["virtual_ns"] == pytest.approx(0.5e9, rel=0.3)
 
 
+@pytest.mark.timing
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="needs wait4")
 def test_a_paced_idle_guest_costs_next_to_nothing():
     def cpu_of(seconds):
