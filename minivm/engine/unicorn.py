@@ -15,7 +15,7 @@ from typing import Any
 from minivm.core.bus import Bus
 from minivm.core.clock import Clock
 from minivm.core.memory import PAGE, AddressSpace, Region
-from minivm.engine import cpuid, library, probes
+from minivm.engine import cpuid, library, probes, undocumented
 from minivm.engine.base import Attention, Autopsy, Breakpoint, Exit, Halted, Ran, Shutdown, Stopped
 from minivm.engine.cpustate import (
     AC,
@@ -66,8 +66,8 @@ _MANY_BLOCKS = 10_000  # Unicorn's buffer has room for more; it is emptied befor
 _MANY_FILLS = 200  # a TLB of 256 pages that missed so often is too small
 _DATA = library.PROT_READ | library.PROT_WRITE
 _HF2_NMI_MASK = 1 << 2  # QEMU's hflags2: an NMI is being served until the next IRET
-_NMI, _INVALID_OPCODE, _GENERAL_PROTECTION, _PAGE_FAULT = 2, 6, 13, 14
-_BREAKPOINT_TRAP = 0x10002  # QEMU's EXCP_DEBUG, which opcode F1h raises
+_DEBUG, _NMI, _INVALID_OPCODE, _GENERAL_PROTECTION, _PAGE_FAULT = 1, 2, 6, 13, 14
+_INT1 = b"\xf1"
 _BLOCK_MODE = TF | IOPL_MASK | VM | AC  # what translated code depends on, beside QEMU's hflags
 
 Access = Callable[[str, int, int, int], None]
@@ -664,9 +664,7 @@ class UnicornEngine:
                 self._library.dll.uc_emu_stop(uc)
                 return
             head = self._head
-            software = bool(self._is_int.value) and vector != _BREAKPOINT_TRAP
-            if vector == _BREAKPOINT_TRAP:
-                vector = 1
+            software = bool(self._is_int.value)
             self._count("software interrupts" if software else "exceptions")
             if self.trace is not None:
                 self.trace("int" if software else "exc", vector, self._where())
@@ -687,16 +685,47 @@ class UnicornEngine:
             if self._looking:
                 self._library.dll.uc_emu_stop(uc)
                 return 1
+            if self._executes_in_python():
+                return 1
+            length = self._int1_length()
+            vector = _DEBUG if length else _INVALID_OPCODE
             self._count("exceptions")
             if self.trace is not None:
-                self.trace("exc", _INVALID_OPCODE, self._where())
+                self.trace("exc", vector, self._where())
             self._refund()
-            self._cell.retired += SPIN_TICKS
+            self._cell.retired += SPIN_TICKS + length
             self._cell.start = self._cell.retired
-            self._raise(Event(_INVALID_OPCODE, self._head.eip))
+            if length:
+                self._head.eflags &= ~RF
+            self._raise(Event(vector, self._head.eip + length))
         except BaseException as error:
             self._fail(error)
         return 1
+
+    def _executes_in_python(self) -> bool:
+        """Execute what processors have and Unicorn has not; tell whether it was that. It ends its block."""
+        head = self._head
+        try:
+            length = undocumented.execute(self)
+        except Fault as fault:
+            self._refund()
+            self._raise(Event(fault.vector, head.eip, error_code=fault.error_code))
+            return True
+        if length:
+            self._refund()
+            self._cell.retired += length
+            self._cell.start = self._cell.retired
+            head.eip += length
+            head.hflags &= ~HF_INHIBIT_IRQ
+            self._delivered = True
+        return bool(length)
+
+    def _int1_length(self) -> int:
+        """Tell INT1, which Unicorn takes for an invalid opcode, from a real one: 1, and 0 for that."""
+        try:
+            return int(read_bytes(self, self.cpu.linear_ip, 1) == _INT1)
+        except Fault:
+            return 0
 
     def _int_length(self) -> int:
         """Tell INT n, two bytes, from INT3 and INTO, one."""
