@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from engine_bench import EXIT_PORT, LOG_PORT, MMIO, MODES, RAM_BYTES, ROM, TIME_PORT, TIMER_PORT, Bench
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minivm.machine import Ended, Machine
@@ -94,7 +94,8 @@ def fault(p: Program, a: int, b: int) -> None:
 
 
 def flags(p: Program, a: int, b: int) -> None:
-    p.put(("fb", "fa", "9cfb9d", "fb90fa", "fbf4" if b & 1 else "fb", "8cd08ed0", "fb8cd08ed0ffc3")[a % 7])
+    wait = f"b003 e6{TIMER_PORT:02x} fbf4"
+    p.put(("fb", "fa", "9cfb9d", "fb90fa", wait if b & 1 else "fb", "8cd08ed0", "fb8cd08ed0ffc3")[a % 7])
 
 
 def traced(p: Program, a: int, b: int) -> None:
@@ -164,7 +165,9 @@ def memory(p: Program, a: int, b: int) -> None:
 
 def outside(p: Program, a: int, b: int) -> None:
     """Touch ROM, or memory-mapped I/O."""
-    if p.word == 2:
+    if p.mode == "16":
+        return
+    if p.mode == "real":
         p.put("06 b800f0 8ec0 26 fe060001 26 a00001 07")  # es = F000h; inc byte es:[100h]; mov al, es:[100h]
         return
     address = MMIO + (b & 3) * 4 if a & 1 else ROM + 0x100 + b
@@ -176,7 +179,7 @@ def resume_flag(p: Program, a: int, b: int) -> None:
     """IRET with RF set, and then interrupts that push the flags."""
     if p.mode not in ("32", "paged"):
         return
-    p.put("9c 810c2400000100 0e 68", p.number(p.at + len(p.code) + 14), "cf")
+    p.put("9c 810c2400000100 0e 68", p.number(p.at + len(p.code) + 15), "cf")
     p.put("90" * (a & 1), "cd31")
 
 
@@ -275,8 +278,8 @@ def compare(
 ) -> None:
     code = build(mode, at, snippets)
     expected = outcome(mode, at, code, at_once)
-    if not expected["ended"].final:
-        return
+    if expected["ended"].reason != "debug-exit":
+        return  # it rewrote itself into nonsense (docs/engine.md says what nonsense Unicorn does not do exactly)
     for how, run in ways:
         native = False if how == "python" else None
         assert_same(expected, outcome(mode, at, code, run, native), f"{how}: {mode} {at:X}h {code.hex()}")
@@ -294,3 +297,17 @@ def test_a_run_cut_anywhere_ends_in_the_same_state(mode: str, at: int, snippets:
     steps = data.draw(st.lists(st.integers(1, 9), min_size=1, max_size=3))
     ways = [("sliced", sliced(*lengths)), ("stepped", stepped), ("mixed", mixed(steps, lengths)), ("python", at_once)]
     compare(mode, at, snippets, ways)
+
+
+@relaxed
+@given(st.sampled_from(MODES), st.lists(snippet, min_size=1, max_size=10))
+def test_stops_from_another_thread_change_nothing(mode: str, snippets: list[Snippet]) -> None:
+    compare(mode, 0x7C00, snippets, [("interrupted", interrupted)])
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if not kind.startswith("rewrit")])
+def test_a_program_of_one_kind_comes_to_its_end(mode: str, kind: str) -> None:
+    """Otherwise the tests above would compare nothing."""
+    ended = outcome(mode, 0x7C00, build(mode, 0x7C00, [(kind, a, a + 1) for a in range(7)]), at_once)["ended"]
+    assert (ended.reason, ended.code) == ("debug-exit", 7)
