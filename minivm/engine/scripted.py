@@ -1,0 +1,124 @@
+"""An engine without a CPU, for tests of whoever runs engines: it plays a script of exits and notes what it is told.
+
+Each entry of the script is an exit, whose `ticks` then pass, or a function that may do what a guest does in its ports
+(set alarms, ask for attention) and returns the exit. When the script is over, time runs to wherever it may.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from minivm.engine.base import Exit, Ran, Stopped
+from minivm.engine.cpustate import IF, CpuHead, Registers
+
+Act = Exit | Callable[[], Exit]
+
+
+class ScriptedEngine:
+    """Plays `script`; `calls` is what the engine was told, in order, with the position at which it was."""
+
+    name = "scripted"
+
+    def __init__(self, script: Iterable[Act] = (), *, interrupts_on: bool = True) -> None:
+        self.cpu = Registers(CpuHead())
+        self.cpu.rflags = IF | 2 if interrupts_on else 2
+        self.calls: list[tuple[str, int]] = []
+        self.untils: list[int] = []
+        self.delivered: list[int] = []
+        self.intr = False
+        self.in_block = False
+        self.breakpoints: frozenset[int] = frozenset()
+        self._script: Iterator[Act] = iter(script)
+        self._position = 0
+        self._nmi = False
+        self._stop = False
+
+    @property
+    def position(self) -> int:
+        """Ticks so far."""
+        return self._position
+
+    @property
+    def interruptible(self) -> bool:
+        """True when IF is set and no block is half done."""
+        return bool(self.cpu.head.eflags & IF) and not self.in_block
+
+    @property
+    def exits(self) -> dict[str, int]:
+        """How many interrupts were delivered."""
+        return {"interrupts": len(self.delivered)}
+
+    @property
+    def nmi_pending(self) -> bool:
+        """True from `nmi` to the next `run` or `step`."""
+        return self._nmi
+
+    def run(self, until: int) -> Exit:
+        """Play the script's next entry; without one, run to `until`."""
+        self.untils.append(until)
+        if self._stop:
+            self._stop = False
+            return Stopped(0)
+        self._nmi = False
+        return self._play(Ran(max(0, until - self._position)))
+
+    def step(self) -> Exit:
+        """Play the script's next entry; without one, let a tick pass."""
+        self._nmi = False
+        return self._play(Ran(1))
+
+    def _play(self, otherwise: Exit) -> Exit:
+        act = next(self._script, otherwise)
+        ended = act() if callable(act) else act
+        self._position += ended.ticks
+        return ended
+
+    def stop(self) -> None:
+        """Make the next `run` end with `Stopped`."""
+        self._stop = True
+
+    def take_stop(self) -> bool:
+        """Tell whether `stop` was called, and forget it."""
+        wanted, self._stop = self._stop, False
+        return wanted
+
+    def set_breakpoints(self, addresses: Iterable[int]) -> None:
+        """Keep the addresses."""
+        self.breakpoints = frozenset(addresses)
+
+    def attention(self) -> None:
+        """Note it."""
+        self._note("attention")
+
+    def interrupt(self, vector: int) -> Exit | None:
+        """Note the delivery, and clear IF as a handler's gate would."""
+        self.delivered.append(vector)
+        self.cpu.rflags &= ~IF
+        self._note("interrupt")
+        return None
+
+    def set_intr(self, level: bool) -> None:
+        """Keep the level."""
+        self.intr = level
+
+    def skip_to(self, position: int) -> None:
+        """Let time pass."""
+        self._note("skip")
+        self._position = max(self._position, position)
+
+    def nmi(self) -> None:
+        """Let an NMI wait."""
+        self._nmi = True
+
+    def set_a20(self, enabled: bool) -> None:
+        """Note it."""
+        self._note("a20 open" if enabled else "a20 closed")
+
+    def reset(self) -> None:
+        """Note it."""
+        self._note("reset")
+
+    def close(self) -> None:
+        """Note it."""
+        self._note("close")
+
+    def _note(self, call: str) -> None:
+        self.calls.append((call, self._position))
