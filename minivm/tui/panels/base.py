@@ -28,9 +28,12 @@ class PanelPrompt(Input):
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel", show=False)]
 
-    def ask(self, question: str, answer: Callable[[str], None], value: str = "") -> None:
-        """Ask `question`; `answer` gets what was typed when Enter is pressed."""
-        self._answer = answer
+    def ask(self, question: str, answer: Callable[[str], None], value: str = "", *, again: bool = False) -> None:
+        """Ask `question`; `answer` gets what was typed when Enter is pressed.
+
+        With `again` it asks until Escape is pressed, and takes empty lines, too.
+        """
+        self._answer, self._again = answer, again
         self.placeholder = question
         self.value = value
         self.cursor_position = len(value)
@@ -40,10 +43,14 @@ class PanelPrompt(Input):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Give the text to whoever asked."""
         event.stop()
-        text = self.value.strip()
-        self.action_cancel()
-        if text:
+        text = self.value
+        if self._again:
+            self.value = ""
             self._answer(text)
+            return
+        self.action_cancel()
+        if text.strip():
+            self._answer(text.strip())
 
     def action_cancel(self) -> None:
         """Go away."""

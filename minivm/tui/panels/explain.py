@@ -7,6 +7,7 @@ from minivm.core.record import record
 from minivm.debug.debugger import Debugger
 from minivm.debug.explain import explain_autopsy, explain_flags, explain_instruction
 from minivm.debug.inspect_devices import interrupt_path
+from minivm.machine import Ended
 from minivm.tui.panels.base import ListingPanel
 from minivm.tui.panels.listing import Part, Row, row, sentence
 from minivm.tui.session import View
@@ -17,11 +18,12 @@ _NARROW = {"real": 2, "vm86": 2, "16": 2, "compat16": 2, "32": 4, "compat32": 4,
 
 @record
 class Words:
-    """The words for the next instruction, its source line, and the interrupt that comes before it, if one does."""
+    """The words for the next instruction, its source line, the interrupt that comes before it, and how it all ended."""
 
     sentences: tuple[str, ...]
     source: str
     interrupt: str
+    ended: Ended | None = None
 
 
 class ExplainPanel(ListingPanel):
@@ -47,7 +49,7 @@ class ExplainPanel(ListingPanel):
         line = debugger.symbols.source(machine.cpu.linear_ip) if len(debugger.symbols) else None
         source = "" if line is None else f"{line.file}:{line.line}  {(line.text or '').strip()}"
         if machine.ended is not None or machine.halted:
-            return Words((), source, "")
+            return Words((), source, "", machine.ended)
         return Words(tuple(explain_instruction(machine)), source, _due(debugger))
 
     def show(self, data: object, view: View) -> None:
@@ -66,7 +68,7 @@ class ExplainPanel(ListingPanel):
         view = self._view
         if view is None:
             return
-        yield from _why(view)
+        yield from _why(view, data.ended if data is not None else None)
         if data is None:
             yield sentence("The machine runs. Pause it, and this panel explains where it stands.", "note")
             return
@@ -99,18 +101,18 @@ def _told(sentences: tuple[str, ...]) -> Iterator[Row]:
         yield sentence(one, "bad" if raises else "dim" if one == "Flags: none change." else "text", indent=2)
 
 
-def _why(view: View) -> Iterator[Row]:
+def _why(view: View, ended: Ended | None) -> Iterator[Row]:
     stop = view.stop
-    if view.running or stop is None:
-        if view.halted:
-            yield row(Part("Halted", "head"), Part("  The CPU executed HLT and waits for an interrupt."), indent=2)
-        return
-    yield row(Part("Stopped", "head"), Part(f"  {stop.text}", "text"), indent=2)
-    if stop.ended is not None and stop.ended.autopsy is not None:
-        for one in explain_autopsy(stop.ended.autopsy):
+    if stop is not None and not view.running:
+        yield row(Part("Stopped", "head"), Part(f"  {stop.text}", "text"), indent=2)
+    elif ended is not None:
+        yield row(Part("Stopped", "head"), Part(f"  the machine has ended: {ended.reason}"), indent=2)
+    if ended is not None and ended.autopsy is not None:
+        for one in explain_autopsy(ended.autopsy):
             yield sentence(one, "bad" if one.startswith("Look first") else "text", indent=2)
     elif view.halted:
-        yield sentence("The CPU executed HLT and waits for an interrupt.", indent=2)
+        waits = "no interrupt can come" if ended is not None else "it waits for an interrupt"
+        yield row(Part("Halted", "head"), Part(f"  The CPU executed HLT, and {waits}."), indent=2)
 
 
 def _changes(view: View) -> Iterator[Row]:

@@ -130,12 +130,12 @@ class Listing(ScrollView, can_focus=True):
             self.clicked = clicked
 
     class Beyond(Message):
-        """In an endless listing: the user wants to go up (-1) or down (1), by a row or by a `page`."""
+        """In an endless listing: the user wants to go up (-1) or down (1), by a "row", a "page" or to the "end"."""
 
-        def __init__(self, direction: int, page: bool) -> None:
+        def __init__(self, direction: int, step: str) -> None:
             super().__init__()
             self.direction = direction
-            self.page = page
+            self.step = step
 
     class Pointed(Message):
         """The user clicked where no address and no action is: `column` counts from 0 in the row's text."""
@@ -145,13 +145,17 @@ class Listing(ScrollView, can_focus=True):
             self.row = row
             self.column = column
 
-    def __init__(self, *, endless: bool = False, id: str | None = None) -> None:
-        """`endless` rows are a window on something longer: the keys then only tell the panel where to go."""
+    def __init__(self, *, endless: bool = False, tail: bool = False, id: str | None = None) -> None:
+        """`endless` rows are a window on something longer: the keys then only tell the panel where to go.
+
+        In a `tail` the last row stays in view while the cursor is on it.
+        """
         super().__init__(id=id)
         self.endless = endless
+        self.tail = tail
         self.rows: tuple[Row, ...] = ()
         self.cursor = 0
-        self.follow_end = False
+        self.follow_end = tail
         self._lines: list[tuple[int, tuple[Part, ...]]] = []
         self._wrapped_at = 0
 
@@ -167,6 +171,7 @@ class Listing(ScrollView, can_focus=True):
         self.cursor = max(0, min(self.cursor if found is None else found, len(new) - 1))
         self._wrap()
         if self.follow_end:
+            self.cursor = max(0, len(new) - 1)
             self.call_after_refresh(self.scroll_end, animate=False, immediate=True)
 
     @property
@@ -214,20 +219,23 @@ class Listing(ScrollView, can_focus=True):
     def action_move(self, by: int) -> None:
         """Move the cursor by rows."""
         if self.endless:
-            self.post_message(self.Beyond(by, False))
+            self.post_message(self.Beyond(by, "row"))
         else:
             self._put_cursor(self.cursor + by)
 
     def action_page(self, by: int) -> None:
         """Move the cursor by pages."""
         if self.endless:
-            self.post_message(self.Beyond(by, True))
+            self.post_message(self.Beyond(by, "page"))
         else:
             self._put_cursor(self.cursor + by * max(1, self.size.height - 1))
 
     def action_edge(self, direction: int) -> None:
         """Put the cursor on the first or last row."""
-        self._put_cursor(0 if direction < 0 else len(self.rows) - 1)
+        if self.endless:
+            self.post_message(self.Beyond(direction, "end"))
+        else:
+            self._put_cursor(0 if direction < 0 else len(self.rows) - 1)
 
     def action_choose(self) -> None:
         """Do what Enter does on this row: follow its address, and tell the panel."""
@@ -260,7 +268,7 @@ class Listing(ScrollView, can_focus=True):
         if lines:
             region = Region(0, lines[0], 1, len(lines))
             self.scroll_to_region(region, animate=False, immediate=True, force=True)
-        self.follow_end = self.follow_end and self.cursor == len(self.rows) - 1
+        self.follow_end = self.tail and self.cursor == len(self.rows) - 1
         self.refresh()
 
 

@@ -163,11 +163,13 @@ class MemoryPanel(ListingPanel):
         self.command(lambda debugger: debugger.write(at, data), lambda _: self.follow(at))
 
     def on_listing_beyond(self, event: Listing.Beyond) -> None:
-        """Move the cursor by a row or a page."""
+        """Move the cursor by a row or a page, or to the row's end."""
         event.stop()
-        step = self.room if event.page else self.per_row
+        count = self.per_row
+        ends = count - 1 - self.at % count if event.direction > 0 else self.at % count
+        step = {"row": count, "page": self.room, "end": ends}[event.step]
         self.following = ""
-        if event.page:
+        if event.step == "page":
             self.start = max(0, min(self.start + event.direction * step, _LAST + 1 - self.room))
         self.look_at(max(0, self.at + event.direction * step))
         self.look_again()

@@ -1,0 +1,266 @@
+"""The memory as a picture: one character for so many bytes, by what they are and whether they change."""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+from zlib import crc32
+
+from textual import events
+from textual.binding import Binding, BindingType
+
+from minivm.core.memory import AddressSpace
+from minivm.core.record import record
+from minivm.debug.debugger import DebugError, Debugger
+from minivm.debug.inspect_paging import physical_of
+from minivm.tui.panel import FollowAddress
+from minivm.tui.panels.base import ListingPanel
+from minivm.tui.panels.listing import Listing, Part, Row, merged, row
+
+BYTES_A_LOOK = 2 << 20
+"""So much memory is read for one view; a big memory is read in several."""
+_SMALLEST_CELL, _LARGEST_CELL = 1, 1 << 24
+_CODE_GRAIN = 16
+_SAMPLE = 512
+_TEXT_SHARE = 0.85
+_PRINTABLE = bytes(range(0x20, 0x7F)) + b"\r\n\t"
+
+ZERO, DATA, TEXT, ROM, NOTHING, UNSEEN = range(6)
+_GLYPHS = {ZERO: "·", DATA: "▒", TEXT: "≡", ROM: "░", NOTHING: " ", UNSEEN: "?"}
+_ROLES = {ZERO: "dim", DATA: "value", TEXT: "good", ROM: "note", NOTHING: "dim", UNSEEN: "dim"}
+_LEGEND = (("·", "dim", "zero"), ("▒", "value", "data"), ("≡", "good", "text"), ("░", "note", "ROM"),
+           ("█", "code", "ran"), ("▓", "changed", "changed"), ("►", "bad", "next"),
+           ("▲", "address", "stack"))  # fmt: skip
+
+
+@record
+class Picture:
+    """Cells of `cell` bytes from the physical address `start` on: kinds, and which changed, ran or are marked.
+
+    `complete` is False while parts of it were not read yet.
+    """
+
+    start: int
+    cell: int
+    kinds: bytes
+    changed: frozenset[int]
+    ran: frozenset[int]
+    marks: tuple[tuple[int, str], ...]
+    complete: bool
+
+
+class PicturePanel(ListingPanel):
+    """Physical memory, drawn; zoomed and moved with keys and the mouse."""
+
+    name = "picture"
+    title = "Memory map"
+    keys = "Z in, X out, Enter follow"
+    help = (
+        "Physical memory as a picture, one character for the number of bytes that the first line tells. A cell is "
+        "marked as changed when its bytes differ from the last look; as having run when the CPU was seen there at a "
+        "look or a stop, so a routine that is never caught running is not marked.\n\n"
+        "Arrows move the cursor, Page Up and Page Down the picture; **Z** or the wheel zooms in on the cursor, **X** "
+        "zooms out, **Home** shows all memory. A click or Enter shows the bytes in the memory panel."
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("z", "zoom(1)", "Zoom in", show=False),
+        Binding("x", "zoom(-1)", "Zoom out", show=False),
+        Binding("left", "step(-1)", "Left", show=False),
+        Binding("right", "step(1)", "Right", show=False),
+    ]
+
+    def __init__(self, **named: Any) -> None:
+        super().__init__(**named)
+        self.listing = Listing(endless=True)
+        self.start = 0
+        self.cell = 0  # 0: as large as shows all memory
+        self.at = 0
+        self._seen: dict[tuple[int, int], tuple[int, int]] = {}  # of each cell: checksum and kind
+        self._fresh: dict[tuple[int, int], int] = {}  # when a cell was seen changing
+        self._ran: set[int] = set()
+        self._turn = 0
+
+    @property
+    def columns(self) -> int:
+        """How many cells stand in a row: a power of two, so that rows begin at round addresses."""
+        room = max(1, self.listing.size.width - 10)
+        return 1 << max(0, room.bit_length() - 1)
+
+    @property
+    def lines(self) -> int:
+        """How many rows of cells there are."""
+        return max(1, self.listing.size.height - 2)
+
+    def scale(self, size: int) -> int:
+        """Return how many bytes a cell has, for a memory of `size` bytes."""
+        if self.cell:
+            return self.cell
+        cells = self.columns * self.lines
+        return 1 << max(0, (-(-size // cells) - 1).bit_length())
+
+    # -- on the machine's thread ----------------------------------------------------------------------------------
+    def collect(self, debugger: Debugger) -> Picture:
+        """Look at as many cells as one look may take, beginning where the last one ended."""
+        machine = debugger.machine
+        cell = self.scale(machine.memory.size)
+        start, count = self.start // cell * cell, self.columns * self.lines
+        here = physical_of(debugger.engine, machine.cpu.linear_ip)
+        if here is not None:
+            self._ran.add(here // _CODE_GRAIN)
+        complete = self._look(machine.space, start, cell, count, machine.now)
+        seen = [self._seen.get((start + index * cell, cell)) for index in range(count)]
+        kinds = bytes(UNSEEN if one is None else one[1] for one in seen)
+        changed = frozenset(i for i in range(count) if (start + i * cell, cell) in self._fresh)
+        ran = frozenset((block * _CODE_GRAIN - start) // cell for block in self._ran)
+        stack = physical_of(debugger.engine, debugger.evaluate("ss_base + rsp") & 0xFFFF_FFFF_FFFF_FFFF)
+        marks = [((stack - start) // cell, "▲")] if stack is not None else []
+        marks += [((here - start) // cell, "►")] if here is not None else []
+        return Picture(start, cell, kinds, changed, ran, tuple(marks), complete)
+
+    def _look(self, space: AddressSpace, start: int, cell: int, count: int, now: int) -> bool:
+        if len(self._seen) > 8 * count + 100_000:
+            self._seen.clear()
+            self._fresh.clear()
+        for _ in range(min(count, max(1, BYTES_A_LOOK // cell))):
+            self._turn = (self._turn + 1) % count
+            self._look_at(space, start + self._turn * cell, cell, now)
+        return all((start + index * cell, cell) in self._seen for index in range(count))
+
+    def _look_at(self, space: AddressSpace, address: int, cell: int, now: int) -> None:
+        key = address, cell
+        region = space.region_at(address)
+        if region is None:
+            self._seen[key] = 0, NOTHING
+            return
+        data = space.memory.view[address : min(address + cell, region.end)]
+        checksum, old = crc32(data), self._seen.get(key)
+        if old is None or old[0] != checksum:
+            self._seen[key] = checksum, kind_of(data, region.writable)
+            if old is not None:
+                self._fresh[key] = now
+        elif self._fresh.get(key, now) != now:
+            del self._fresh[key]
+
+    # -- on the user interface's thread ---------------------------------------------------------------------------
+    def rows(self, data: Picture) -> Iterator[Row]:
+        """Return the scale, the picture and the legend."""
+        columns = self.columns
+        end = data.start + len(data.kinds) * data.cell - 1
+        yield row(Part(f"{data.start:08X}-{end:08X}, {size_words(data.cell)} a character", "head"))
+        marks = dict(data.marks)
+        cursor = (self.at - data.start) // data.cell
+        for first in range(0, len(data.kinds), columns):
+            parts = [Part(f"{data.start + first * data.cell:08X}  ", "dim")]
+            for index in range(first, min(first + columns, len(data.kinds))):
+                glyph, role = _cell(data, index, marks)
+                parts.append(Part(glyph, "cursor" if index == cursor else role))
+            yield Row(merged(parts), key=f"{first}")
+        yield Row(tuple(part for glyph, role, words in _LEGEND for part in (Part(glyph, role), Part(f" {words}  "))))
+        self.listing.cursor = 0
+        self.tell_edge(f"{self.at:X}h")
+        if not data.complete:
+            self.set_timer(0.05, self.look_again)
+
+    def action_zoom(self, direction: int) -> None:
+        """Zoom in on the cursor, or out."""
+        cell = self.data.cell if self.data is not None else 0x100
+        self._zoom_to(cell // 4 if direction > 0 else cell * 4)
+
+    def _zoom_to(self, cell: int) -> None:
+        self.cell = max(_SMALLEST_CELL, min(cell, _LARGEST_CELL))
+        room = self.cell * self.columns * self.lines
+        line = self.cell * self.columns
+        self.start = max(0, (self.at - room // 2) // line * line)
+        self._turn = 0
+        self.look_again()
+
+    def action_whole(self) -> None:
+        """Show all memory."""
+        self.cell = self.start = self._turn = 0
+        self.look_again()
+
+    def action_step(self, by: int) -> None:
+        """Move the cursor by cells."""
+        self._move(by * (self.data.cell if self.data is not None else 1))
+
+    def _move(self, by: int) -> None:
+        if self.data is None:
+            return
+        line = self.data.cell * self.columns
+        self.at = max(0, self.at + by)
+        while self.at < self.start:
+            self.start = max(0, self.start - line)
+        while self.at >= self.start + line * self.lines:
+            self.start += line
+        self.redraw()
+        self.look_again()
+
+    def on_listing_beyond(self, event: Listing.Beyond) -> None:
+        """Move the cursor by a row or a page, or show all memory."""
+        event.stop()
+        if event.step == "end":
+            self.action_whole()
+        elif self.data is not None:
+            line = self.data.cell * self.columns
+            self._move(event.direction * line * (self.lines if event.step == "page" else 1))
+
+    def on_listing_chosen(self, event: Listing.Chosen) -> None:
+        """Show the bytes under the cursor."""
+        event.stop()
+        self._follow()
+
+    def on_listing_pointed(self, event: Listing.Pointed) -> None:
+        """Put the cursor under the mouse, and show the bytes there."""
+        event.stop()
+        if self.data is not None and event.row.key and 10 <= event.column < 10 + self.columns:
+            self.at = self.data.start + (int(event.row.key) + event.column - 10) * self.data.cell
+            self.redraw()
+            self._follow()
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Zoom in."""
+        event.stop()
+        self.action_zoom(1)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Zoom out."""
+        event.stop()
+        self.action_zoom(-1)
+
+    def _follow(self) -> None:
+        physical = self.at
+
+        def linear(debugger: Debugger) -> int:
+            if physical_of(debugger.engine, physical) != physical:
+                raise DebugError(f"physical {physical:X}h is not mapped at the linear address of the same number")
+            return physical
+
+        self.command(linear, lambda address: self.post_message(FollowAddress(address)))
+
+
+def _cell(data: Picture, index: int, marks: dict[int, str]) -> tuple[str, str]:
+    if index in marks:
+        return marks[index], "bad" if marks[index] == "►" else "address"
+    if index in data.changed:
+        return "▓", "changed"
+    if index in data.ran:
+        return "█", "code"
+    kind = data.kinds[index]
+    return _GLYPHS[kind], _ROLES[kind]
+
+
+def kind_of(data: memoryview, writable: bool) -> int:
+    """Return what some bytes look like: nothing but zeros, mostly text, or other data."""
+    if not any(data[:_SAMPLE]) and bytes(data).count(0) == len(data):
+        return ZERO
+    if not writable:
+        return ROM
+    sample = bytes(data[:_SAMPLE]).replace(b"\0", b"") or bytes(data).replace(b"\0", b"")[:_SAMPLE]
+    printable = len(sample) - len(sample.translate(None, _PRINTABLE))
+    return TEXT if len(sample) >= 4 and printable >= _TEXT_SHARE * len(sample) else DATA
+
+
+def size_words(size: int) -> str:
+    """Return a power of two of bytes in words."""
+    for shift, unit in ((20, "MiB"), (10, "KiB")):
+        if size >> shift:
+            return f"{size >> shift} {unit}"
+    return f"{size} byte{'s' * (size != 1)}"

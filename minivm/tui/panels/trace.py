@@ -1,0 +1,131 @@
+"""The last events in words: interrupts, exceptions, port accesses and mode changes."""
+
+from collections import deque
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any, ClassVar
+
+from textual.binding import Binding, BindingType
+
+from minivm.core.record import record
+from minivm.debug.debugger import Debugger
+from minivm.debug.recorder import Event, Recorder, event_words
+from minivm.tui.panels.base import ListingPanel
+from minivm.tui.panels.listing import Listing, Part, Row, row, sentence
+
+SHOWN_EVENTS = 400
+_FILTERS: dict[str, tuple[str, ...]] = {
+    "everything": (),
+    "interrupts": ("irq", "int"),
+    "exceptions": ("exc",),
+    "ports": ("in", "out"),
+    "modes": ("mode",),
+}
+_ROLES = {"irq": "good", "int": "address", "exc": "bad", "in": "text", "out": "text", "mode": "changed"}
+
+
+@record
+class Told:
+    """One event and its words."""
+
+    event: Event
+    words: str
+
+
+@record
+class Events:
+    """The last events, the oldest first, and how many of each kind there were."""
+
+    told: tuple[Told, ...]
+    counts: tuple[tuple[str, int], ...]
+
+
+class TracePanel(ListingPanel):
+    """What the guest made the machine do. It records only while it can be seen."""
+
+    name = "trace"
+    title = "Trace"
+    keys = "K kinds, C clear"
+    help = (
+        "The last events, the newest at the end: hardware interrupts, INT n, exceptions, port accesses with the "
+        "meaning of each value, and mode changes. It records only while this panel is in view, so that a machine "
+        "whose trace nobody reads runs at full speed.\n\n"
+        "**K** shows only one kind of events, then the next; **C** forgets them. Enter or a click on an address shows "
+        "the code that was running."
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("k", "kinds", "Kinds", show=False),
+        Binding("c", "clear", "Clear", show=False),
+    ]
+
+    def __init__(self, **named: Any) -> None:
+        super().__init__(**named)
+        self.listing = Listing(tail=True)
+        self.filter = "everything"
+        self._recorder: Recorder | None = None
+        self._told: deque[Told] = deque(maxlen=SHOWN_EVENTS)
+        self._seen = 0
+        self._wanted = False
+
+    # -- recording ------------------------------------------------------------------------------------------------
+    def on_show(self) -> None:
+        """Record from now on."""
+        self._wanted = True
+
+    def on_hide(self) -> None:
+        """Record no more."""
+        self._wanted = False
+        self.session.call(self._stop)
+
+    def on_unmount(self) -> None:
+        """Record no more."""
+        self.on_hide()
+
+    def _stop(self, debugger: Debugger) -> None:
+        if not self._wanted and self._recorder is not None:
+            self._recorder.stop()
+
+    def collect(self, debugger: Debugger) -> Events:
+        """Take over what is new; the recorder is started when it does not run yet."""
+        if self._recorder is None:
+            self._recorder = Recorder(debugger)
+        recorder = self._recorder
+        if self._wanted and not recorder.running:
+            recorder.start()
+        total = sum(recorder.counts.values())
+        new = min(total - self._seen, len(recorder.events), SHOWN_EVENTS)
+        self._seen = total
+        for event in islice(recorder.events, len(recorder.events) - new, None):
+            self._told.append(Told(event, event_words(debugger, event)))
+        return Events(tuple(self._told), tuple(recorder.counts.items()))
+
+    # -- showing --------------------------------------------------------------------------------------------------
+    def rows(self, data: Events) -> Iterable[Row]:
+        """Return a row for each event of the chosen kinds."""
+        total = sum(count for _, count in data.counts)
+        self.tell_edge(f"{self.filter}, {total:,} events")
+        kinds = _FILTERS[self.filter]
+        found = [one for one in data.told if not kinds or one.event.kind in kinds]
+        if not found:
+            yield sentence("Nothing has happened since this panel came into view.", "note")
+        yield from map(_event_row, found)
+
+    def action_kinds(self) -> None:
+        """Show the next kind of events."""
+        names = list(_FILTERS)
+        self.filter = names[(names.index(self.filter) + 1) % len(names)]
+        self.redraw()
+
+    def action_clear(self) -> None:
+        """Forget all events."""
+        self.command(lambda debugger: self._told.clear())
+
+
+def _event_row(one: Told) -> Row:
+    event = one.event
+    return row(
+        Part(f"{event.now / 1000:12.3f} us  ", "dim"),
+        Part(f"{event.where:08X}  ", "code", event.where),
+        Part(one.words, _ROLES.get(event.kind, "text")),
+        indent=26,
+    )
