@@ -213,7 +213,8 @@ class Debugger:
         while stop is None:
             if self.machine.now >= limit:
                 return self._at_breakpoint() or Stop("limit", "the time asked for is over")
-            stop = self._asked_to_stop() or self._go(limit)
+            asked = self._asked_to_stop()
+            stop = self._at_breakpoint() or asked if asked is not None else self._go(limit)
         return stop
 
     def go_on(self, limit: int, pause: Callable[[], bool] = bool) -> Stop:
