@@ -107,6 +107,19 @@ def settings(arguments: Namespace) -> Settings:
     )
 
 
+def words_again(arguments: Namespace) -> list[str]:
+    """Return words that give the machine of `arguments` (guest, configuration, stop at the start) once more."""
+    words = []
+    for option, field, _ in _FIELDS:
+        given = getattr(arguments, field, [])
+        words += [f"{option}={value}" for value in (given if isinstance(given, list) else [given])]
+    if arguments.config is not None:
+        words.append(f"--config={arguments.config}")
+    if arguments.stop_at_start:
+        words.append("--stop-at-start")
+    return words + (["--", arguments.guest] if arguments.guest is not None else [])
+
+
 def _gdb_place(text: str | None) -> tuple[int, str] | None:
     if text is None:
         return None

@@ -14,6 +14,8 @@ def configure(parser: ArgumentParser) -> None:
     """Add the options of `minivm run` that mean something here, and the layout."""
     options.configure(parser)
     parser.add_argument("--layout", metavar="run|learn|debug", help="how the panels lie; the last one if not given")
+    parser.add_argument("--web", action="store_true", help="show it in a browser on this computer; Ctrl-C ends it")
+    parser.add_argument("--web-port", metavar="N", help="with --web, the page's port: 8000 if not given, 0 for any")
 
 
 def run(arguments: Namespace) -> int:
@@ -24,6 +26,8 @@ def run(arguments: Namespace) -> int:
     wanted = options.settings(arguments)
     if any(getattr(wanted, name, None) for name in _NOT_HERE):
         raise ConfigError("tui: --expect, --type, --screen, --json, --quiet and --gdb are for `minivm run`")
+    if arguments.web or arguments.web_port is not None:
+        return _serve(arguments, wanted)
     _need_terminal()
     path, image = find_guest(wanted.guest)
     config = wanted.config
@@ -42,6 +46,21 @@ def run(arguments: Namespace) -> int:
         return app.return_code or 0
 
 
+def _serve(arguments: Namespace, wanted: options.Settings) -> int:
+    """Run this command again for every page that is opened; what is wrong with it is said now, not there."""
+    from minivm.api import find_guest
+    from minivm.tui import web
+
+    if not arguments.web:
+        raise ConfigError("tui: --web-port is for --web")
+    port, layout = web.port_number(arguments.web_port), _layout(arguments.layout)
+    find_guest(wanted.guest)
+    words = [f"--layout={layout}"] if layout is not None else []
+    again = [sys.executable, "-m", "minivm", "tui", *words, *options.words_again(arguments)]
+    web.serve(again, port, lambda address: print(f"MiniVM is at {address} (Ctrl-C ends it)", flush=True))
+    return 0
+
+
 def _layout(name: str | None) -> str | None:
     from minivm.tui.desk import LAYOUTS
 
@@ -51,7 +70,9 @@ def _layout(name: str | None) -> str | None:
 
 
 def _need_terminal() -> None:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    from minivm.tui.web import is_served_page
+
+    if not is_served_page() and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise MiniVMError("tui: standard input and output must be a terminal; `minivm run` works without one")
 
 
