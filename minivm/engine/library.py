@@ -9,7 +9,7 @@ import ctypes
 import sys
 from ctypes import CFUNCTYPE, POINTER, c_bool, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from importlib.util import find_spec
-from os import path
+from os import R_OK, access
 from typing import Any
 
 from minivm.errors import EngineError
@@ -20,7 +20,6 @@ PROT_READ, PROT_WRITE, PROT_EXEC, PROT_ALL = 1, 2, 4, 7
 HOOK_INTR, HOOK_INSN, HOOK_CODE, HOOK_BLOCK = 1, 2, 4, 8
 HOOK_MEM_READ, HOOK_MEM_WRITE = 1024, 2048
 HOOK_MEM_INVALID, HOOK_INSN_INVALID, HOOK_EDGE_GENERATED, HOOK_TLB_FILL = 1008, 16384, 32768, 131072
-HOOK_MEM_WRITE = 2048
 INSN_CPUID, INSN_IN, INSN_OUT, INSN_RDTSC, INSN_RDTSCP, INSN_SYSCALL, INSN_SYSENTER = 113, 218, 500, 608, 609, 699, 700
 REG_EFLAGS, REG_RAX, REG_CR0, REG_CR3, REG_CR4, REG_MSR = 25, 35, 50, 53, 54, 248
 
@@ -80,8 +79,8 @@ def library_path() -> str:
     spec = find_spec("unicorn")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         for name in ("libunicorn.so.2", "libunicorn.2.dylib"):
-            candidate = path.join(folder, "lib", name)
-            if path.exists(candidate):
+            candidate = f"{folder}/lib/{name}"
+            if access(candidate, R_OK):
                 return candidate
     raise EngineError("the unicorn package is missing or has no shared library; pip install 'unicorn>=2.1.4,<2.2'")
 
