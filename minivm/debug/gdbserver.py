@@ -173,11 +173,11 @@ class GdbServer:
         while True:
             files = [self._listener, *([self._client.socket] if self._client is not None else [])]
             ready, _, _ = select.select(files, [], [], max(0.0, end - time.monotonic()))
-            if self._listener in ready:
-                self._accept()
             client = self._client
             if client is not None and client.socket in ready and not client.take_input():
-                self._drop()
+                self._drop()  # before a new one is taken: a GDB that connects again has hung up first
+            if self._listener in ready:
+                self._accept()
             if time.monotonic() >= end or not self.stopped or self.quit_wanted:
                 return
 
