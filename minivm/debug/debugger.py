@@ -142,7 +142,7 @@ class Debugger:
     def break_at(
         self, where: str | int, *, condition: str = "", ignore: int = 0, temporary: bool = False
     ) -> Breakpoint:
-        """Stop before the instruction at `where`: a linear address, or a text like `07C0:0012`, `main`, `phys:7C00`.
+        """Stop before the instruction at `where`: a linear address, or a text like `07C0:0012`, `main`, `phys:0x7C00`.
 
         Raises `MiniVMError` with one line when `where` or `condition` is not understood.
         """

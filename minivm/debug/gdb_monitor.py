@@ -54,7 +54,7 @@ class Monitor:
             "print": ("EXPR", "the value of an expression: word [ds:si]", self._print),
             "info": ("WHAT", "gdt, ldt, idt, ivt, tss, pages [ADDR], devices [NAME], irq, breaks", self._info),
             "symbol": ("NAME|ADDR", "a symbol's address, or what is at an address", self._symbol),
-            "break": ("PLACE [if COND]", "stop at 07C0:0012, phys:1000, main; if cx == 3", self._break),
+            "break": ("PLACE [if COND]", "stop at 07C0:0012, phys:0x1000, main; if cx == 3", self._break),
             "watch": ("EXPR", "stop when a value changes: eax, word [46Ch]", self._watch),
             "catch": ("KIND [VALUE]", f"stop at an event: {', '.join(CATCH_KINDS)}", self._catch),
             "delete": ("N", "forget a stop that was made here", self._delete),
