@@ -57,10 +57,12 @@ class DevicesPanel(ListingPanel):
             (name, one.register.name): one.value for name, report in data.reports.items() for one in report.registers
         }
         changed = self._changes.look(data.now, values)
+        titles = {name: PARTS[name].chip.name.removeprefix("the ") for name in data.names}
         for name in data.names:
             report = data.reports.get(name)
             mark = "▼ " if name in self.open else "▶ "
-            yield row(Part(mark, action=name), Part(_title(name), "head", action=name), key=name)
+            title = titles[name] if list(titles.values()).count(titles[name]) == 1 else name
+            yield row(Part(mark, action=name), Part(title, "head", action=name), key=name)
             if report is not None:
                 yield from self._chip(report, changed)
 
@@ -109,12 +111,6 @@ class DevicesPanel(ListingPanel):
             self.open = self.open | {key} if wanted else self.open - {key}
             self.redraw()
             self.look_again()
-
-
-def _title(name: str) -> str:
-    title = PARTS[name].chip.name.removeprefix("the ")
-    own = name.rstrip("01")
-    return title if name.isdigit() or own in title.lower() else f"{title} ({name})"
 
 
 def _fields(one: RegisterReport, key: str) -> Iterable[Row]:

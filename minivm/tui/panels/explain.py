@@ -1,6 +1,7 @@
 """What the next instruction will do, what the last one changed, and why the machine stands still: in words."""
 
 from collections.abc import Iterable, Iterator
+from pathlib import PurePath
 from typing import Any
 
 from minivm.core.record import record
@@ -47,7 +48,9 @@ class ExplainPanel(ListingPanel):
             return None
         machine = debugger.machine
         line = debugger.symbols.source(machine.cpu.linear_ip) if len(debugger.symbols) else None
-        source = "" if line is None else f"{line.file}:{line.line}  {(line.text or '').strip()}"
+        source = (
+            "" if line is None else f"{PurePath(line.file).name}:{line.line}  {' '.join((line.text or '').split())}"
+        )
         if machine.ended is not None or machine.halted:
             return Words((), source, "", machine.ended)
         return Words(tuple(explain_instruction(machine)), source, _due(debugger))

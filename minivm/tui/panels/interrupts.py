@@ -59,11 +59,10 @@ class InterruptsPanel(ListingPanel):
         seen = {(one.irq, name): getattr(one, name) for one in path.interrupts for name, _ in _BITS}
         changed = self._changes.look(data.now, seen)
         for one, handler in zip(path.interrupts, data.handlers, strict=True):
-            yield _numbers(one, handler, changed)
-            yield sentence(f"{one.name}: {one.words}", _mood(one), indent=5, key=f"why{one.irq}")
+            yield _irq_row(one, handler, changed)
 
 
-def _numbers(one: Interrupt, handler: Place | None, changed: frozenset[object]) -> Row:
+def _irq_row(one: Interrupt, handler: Place | None, changed: frozenset[object]) -> Row:
     parts = [Part(f"{one.irq:3}  ", "head")]
     for name, title in _BITS:
         on = getattr(one, name)
@@ -72,7 +71,8 @@ def _numbers(one: Interrupt, handler: Place | None, changed: frozenset[object]) 
     parts.append(Part(f"{one.vector:02X}h     "))
     if handler is not None:
         parts.append(Part(handler.text, "code", handler.linear))
-    return Row(tuple(parts), key=f"irq{one.irq}")
+    parts.append(Part(f"  {one.name.partition(', ')[2] or one.name}: {one.words}", _mood(one)))
+    return Row(tuple(parts), key=f"irq{one.irq}", indent=5)
 
 
 def _mood(one: Interrupt) -> str:

@@ -88,6 +88,7 @@ class Listing(ScrollView, can_focus=True):
         height: 1fr;
         overflow-x: hidden;
         scrollbar-size-vertical: 1;
+        scrollbar-gutter: stable;
         & .listing--dim { color: $text-muted; }
         & .listing--head { color: $primary; text-style: bold; }
         & .listing--address { color: $secondary; }

@@ -1,6 +1,7 @@
 """Memory as bytes: hexadecimal and code page 437, following an address or an expression such as `ss:sp`."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -88,7 +89,7 @@ class MemoryPanel(ListingPanel):
     def look_at(self, address: int) -> None:
         """Put the cursor on a linear address, and turn the page when it is not in view."""
         per_row, visible = self.per_row, self.room
-        self.at = address & _LAST
+        self.at = max(0, min(address, _LAST))
         if not self.start <= self.at < self.start + visible:
             self.start = self.at - self.at % per_row
             self.start = max(0, min(self.start, _LAST + 1 - visible))
@@ -111,22 +112,9 @@ class MemoryPanel(ListingPanel):
         self.listing.cursor = max(0, (self.at - data.start) // count)
 
     def _row(self, start: int, data: tuple[int | None, ...]) -> Row:
-        wide = 8 if start <= 0xFFFF_FFFF else 16
-        parts = [Part(f"{start:0{wide}X}  ", "address")]
-        roles = [self._role(start + offset, byte) for offset, byte in enumerate(data)]
-        for role, byte in zip(roles, data, strict=True):
-            parts += [Part("??" if byte is None else f"{byte:02X}", role), Part(" ")]
-        parts.append(Part(" "))
-        for role, byte in zip(roles, data, strict=True):
-            parts.append(Part(" " if byte is None else decode(bytes((byte,))), role))
-        return Row(merged(parts), key=f"{start:X}")
-
-    def _role(self, address: int, byte: int | None) -> str:
-        if address == self.at:
-            return "cursor"
-        if address in self._changed:
-            return "changed"
-        return "dim" if not byte else "value"
+        here = range(start, start + len(data))
+        changed = tuple(at for at in here if at in self._changed) if self._changed else ()
+        return _drawn(start, data, self.at if self.at in here else None, changed)
 
     # -- keys and mouse -------------------------------------------------------------------------------------------
     def action_goto(self) -> None:
@@ -194,6 +182,27 @@ class MemoryPanel(ListingPanel):
             return (value >> 16) * 16 + (value & 0xFFFF) if size == 2 else value
 
         self.command(pointer, lambda address: self.post_message(FollowAddress(address)))
+
+
+@lru_cache(maxsize=512)
+def _drawn(start: int, data: tuple[int | None, ...], cursor: int | None, changed: tuple[int, ...]) -> Row:
+    wide = 8 if start <= 0xFFFF_FFFF else 16
+    parts = [Part(f"{start:0{wide}X}  ", "address")]
+    roles = [_role(start + offset, byte, cursor, changed) for offset, byte in enumerate(data)]
+    for role, byte in zip(roles, data, strict=True):
+        parts += [Part("??" if byte is None else f"{byte:02X}", role), Part(" ")]
+    parts.append(Part(" "))
+    for role, byte in zip(roles, data, strict=True):
+        parts.append(Part(" " if byte is None else decode(bytes((byte,))), role))
+    return Row(merged(parts), key=f"{start:X}")
+
+
+def _role(address: int, byte: int | None, cursor: int | None, changed: tuple[int, ...]) -> str:
+    if address == cursor:
+        return "cursor"
+    if address in changed:
+        return "changed"
+    return "dim" if not byte else "value"
 
 
 def followed(debugger: Debugger, name: str) -> int:

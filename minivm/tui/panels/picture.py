@@ -1,34 +1,43 @@
 """The memory as a picture: one character for so many bytes, by what they are and whether they change."""
 
 from collections.abc import Iterator
+from functools import lru_cache
+from itertools import groupby
 from typing import Any, ClassVar
 from zlib import crc32
 
 from textual import events
 from textual.binding import Binding, BindingType
 
-from minivm.core.memory import AddressSpace
+from minivm.core.memory import MIB, AddressSpace
 from minivm.core.record import record
 from minivm.debug.debugger import DebugError, Debugger
 from minivm.debug.inspect_paging import physical_of
 from minivm.tui.panel import FollowAddress
 from minivm.tui.panels.base import ListingPanel
-from minivm.tui.panels.listing import Listing, Part, Row, merged, row
+from minivm.tui.panels.listing import Listing, Part, Row, row
+from minivm.tui.session import View
 
-BYTES_A_LOOK = 2 << 20
-"""So much memory is read for one view; a big memory is read in several."""
+BYTES_A_LOOK, CELLS_A_LOOK = 256 << 10, 256
+"""So much is read of a running machine for one view; the picture is made of several."""
+STANDING_FACTOR = 16
+"""A machine that stands still has more time."""
 _SMALLEST_CELL, _LARGEST_CELL = 1, 1 << 24
 _CODE_GRAIN = 16
 _SAMPLE = 512
 _TEXT_SHARE = 0.85
 _PRINTABLE = bytes(range(0x20, 0x7F)) + b"\r\n\t"
 
-ZERO, DATA, TEXT, ROM, NOTHING, UNSEEN = range(6)
-_GLYPHS = {ZERO: "·", DATA: "▒", TEXT: "≡", ROM: "░", NOTHING: " ", UNSEEN: "?"}
-_ROLES = {ZERO: "dim", DATA: "value", TEXT: "good", ROM: "note", NOTHING: "dim", UNSEEN: "dim"}
-_LEGEND = (("·", "dim", "zero"), ("▒", "value", "data"), ("≡", "good", "text"), ("░", "note", "ROM"),
-           ("█", "code", "ran"), ("▓", "changed", "changed"), ("►", "bad", "next"),
-           ("▲", "address", "stack"))  # fmt: skip
+ZERO, DATA, TEXT, ROM, RAN, CHANGED, NEXT, STACK, NOTHING, UNSEEN = range(10)
+CURSOR = 0x10
+"""Added to a cell's kind where the cursor is."""
+_LEGEND = (
+    ("·", "dim", "zero"), ("▒", "value", "data"), ("≡", "good", "text"), ("░", "note", "ROM"), ("█", "code", "ran"),
+    ("▓", "changed", "changed"), ("►", "bad", "next"), ("▲", "address", "stack"),
+)  # fmt: skip
+_CELLS = {kind: (glyph, role) for kind, (glyph, role, _) in enumerate(_LEGEND)}
+_CELLS |= {NOTHING: (" ", "dim"), UNSEEN: ("?", "dim")}
+_CELLS |= {kind | CURSOR: (glyph, "cursor") for kind, (glyph, _) in tuple(_CELLS.items())}
 
 
 @record
@@ -58,7 +67,8 @@ class PicturePanel(ListingPanel):
         "marked as changed when its bytes differ from the last look; as having run when the CPU was seen there at a "
         "look or a stop, so a routine that is never caught running is not marked.\n\n"
         "Arrows move the cursor, Page Up and Page Down the picture; **Z** or the wheel zooms in on the cursor, **X** "
-        "zooms out, **Home** shows all memory. A click or Enter shows the bytes in the memory panel."
+        "zooms out, **Home** shows all memory and **End** its first mebibyte. A click or Enter shows the bytes in the "
+        "memory panel."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("z", "zoom(1)", "Zoom in", show=False),
@@ -71,12 +81,14 @@ class PicturePanel(ListingPanel):
         super().__init__(**named)
         self.listing = Listing(endless=True)
         self.start = 0
-        self.cell = 0  # 0: as large as shows all memory
+        self.cell = 0  # 0: as large as shows the first mebibyte, or with `whole` all memory
+        self.whole = False
         self.at = 0
         self._seen: dict[tuple[int, int], tuple[int, int]] = {}  # of each cell: checksum and kind
         self._fresh: dict[tuple[int, int], int] = {}  # when a cell was seen changing
         self._ran: set[int] = set()
         self._turn = 0
+        self._running = False
 
     @property
     def columns(self) -> int:
@@ -93,6 +105,7 @@ class PicturePanel(ListingPanel):
         """Return how many bytes a cell has, for a memory of `size` bytes."""
         if self.cell:
             return self.cell
+        size = size if self.whole else min(size, MIB)
         cells = self.columns * self.lines
         return 1 << max(0, (-(-size // cells) - 1).bit_length())
 
@@ -119,7 +132,8 @@ class PicturePanel(ListingPanel):
         if len(self._seen) > 8 * count + 100_000:
             self._seen.clear()
             self._fresh.clear()
-        for _ in range(min(count, max(1, BYTES_A_LOOK // cell))):
+        factor = 1 if self._running else STANDING_FACTOR
+        for _ in range(min(count, CELLS_A_LOOK * factor, max(1, BYTES_A_LOOK * factor // cell))):
             self._turn = (self._turn + 1) % count
             self._look_at(space, start + self._turn * cell, cell, now)
         return all((start + index * cell, cell) in self._seen for index in range(count))
@@ -140,24 +154,40 @@ class PicturePanel(ListingPanel):
             del self._fresh[key]
 
     # -- on the user interface's thread ---------------------------------------------------------------------------
+    def show(self, data: object, view: View) -> None:
+        """Show the picture; how fast it is made hangs on whether the machine runs."""
+        self._running = view.running
+        super().show(data, view)
+
     def rows(self, data: Picture) -> Iterator[Row]:
         """Return the scale, the picture and the legend."""
         columns = self.columns
         end = data.start + len(data.kinds) * data.cell - 1
         yield row(Part(f"{data.start:08X}-{end:08X}, {size_words(data.cell)} a character", "head"))
-        marks = dict(data.marks)
-        cursor = (self.at - data.start) // data.cell
+        kinds = self._overlaid(data)
         for first in range(0, len(data.kinds), columns):
-            parts = [Part(f"{data.start + first * data.cell:08X}  ", "dim")]
-            for index in range(first, min(first + columns, len(data.kinds))):
-                glyph, role = _cell(data, index, marks)
-                parts.append(Part(glyph, "cursor" if index == cursor else role))
-            yield Row(merged(parts), key=f"{first}")
+            yield _drawn(data.start + first * data.cell, f"{first}", kinds[first : first + columns])
         yield Row(tuple(part for glyph, role, words in _LEGEND for part in (Part(glyph, role), Part(f" {words}  "))))
         self.listing.cursor = 0
         self.tell_edge(f"{self.at:X}h")
         if not data.complete:
             self.set_timer(0.05, self.look_again)
+
+    def _overlaid(self, data: Picture) -> bytes:
+        """Return what each cell shows: its kind, or what is more than that."""
+        kinds = bytearray(data.kinds)
+        cursor = (self.at - data.start) // data.cell
+        marked = [(index, NEXT if sign == "►" else STACK) for index, sign in data.marks]
+        for kind, indices in ((RAN, data.ran), (CHANGED, data.changed)):
+            for index in indices:
+                if 0 <= index < len(kinds):
+                    kinds[index] = kind
+        for index, kind in marked:
+            if 0 <= index < len(kinds):
+                kinds[index] = kind
+        if 0 <= cursor < len(kinds):
+            kinds[cursor] |= CURSOR
+        return bytes(kinds)
 
     def action_zoom(self, direction: int) -> None:
         """Zoom in on the cursor, or out."""
@@ -172,9 +202,10 @@ class PicturePanel(ListingPanel):
         self._turn = 0
         self.look_again()
 
-    def action_whole(self) -> None:
-        """Show all memory."""
+    def show_much(self, whole: bool) -> None:
+        """Show all memory, or its first mebibyte."""
         self.cell = self.start = self._turn = 0
+        self.whole = whole
         self.look_again()
 
     def action_step(self, by: int) -> None:
@@ -194,10 +225,10 @@ class PicturePanel(ListingPanel):
         self.look_again()
 
     def on_listing_beyond(self, event: Listing.Beyond) -> None:
-        """Move the cursor by a row or a page, or show all memory."""
+        """Move the cursor by a row or a page, or show all memory or the first mebibyte."""
         event.stop()
         if event.step == "end":
-            self.action_whole()
+            self.show_much(event.direction < 0)
         elif self.data is not None:
             line = self.data.cell * self.columns
             self._move(event.direction * line * (self.lines if event.step == "page" else 1))
@@ -236,15 +267,13 @@ class PicturePanel(ListingPanel):
         self.command(linear, lambda address: self.post_message(FollowAddress(address)))
 
 
-def _cell(data: Picture, index: int, marks: dict[int, str]) -> tuple[str, str]:
-    if index in marks:
-        return marks[index], "bad" if marks[index] == "►" else "address"
-    if index in data.changed:
-        return "▓", "changed"
-    if index in data.ran:
-        return "█", "code"
-    kind = data.kinds[index]
-    return _GLYPHS[kind], _ROLES[kind]
+@lru_cache(maxsize=256)
+def _drawn(start: int, key: str, kinds: bytes) -> Row:
+    parts = [Part(f"{start:08X}  ", "dim")]
+    for kind, same in groupby(kinds):
+        glyph, role = _CELLS[kind]
+        parts.append(Part(glyph * len(list(same)), role))
+    return Row(tuple(parts), key=key)
 
 
 def kind_of(data: memoryview, writable: bool) -> int:

@@ -64,6 +64,7 @@ class ScreenPanel(Panel, can_focus=True):
         """Look at the right part again."""
         if self.screen_shown is not None:
             self._origin = self._wanted_origin(self.screen_shown)
+            self.refresh()  # the rows may have been drawn at the old origin already
 
     def on_key(self, event: events.Key) -> None:
         """Give the key to the guest; nothing else gets to see it."""

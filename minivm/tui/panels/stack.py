@@ -76,7 +76,7 @@ class StackPanel(ListingPanel):
     def collect(self, debugger: Debugger) -> Stack:
         """Read as many words as there is room for."""
         reader = _Reader(debugger)
-        words = tuple(reader.words(max(4, self.listing.size.height)))
+        words = tuple(reader.words(max(4, self.listing.size.height - 1)))
         frames = tuple(reader.frames()) if self.framed else ()
         return Stack(reader.described, reader.size, words, frames, debugger.machine.now)
 
@@ -151,11 +151,16 @@ class _Reader:
             if value is None:
                 break
             values.append(value)
+        names: list[str] = []
         for index, value in enumerate(values[:count]):
             offset = self._pointer + index * self.size
             linear = self._segment + offset
             after = values[index + 1] if index + 1 < len(values) else None
             note, found = self._meaning(offset, value, after)
+            if names and found is None:
+                note = names.pop(0)
+            elif found is not None and note.startswith("return from int"):
+                names = self._pushed_above(after)
             yield Word(offset, linear, value, note, found)
 
     def _word(self, offset: int) -> int | None:
@@ -175,6 +180,12 @@ class _Reader:
         if len(debugger.symbols) and value >= _SMALLEST_NAMED and (symbol := debugger.symbols.describe(near)):
             return "", Place(near, symbol)
         return "", None
+
+    def _pushed_above(self, selector: int | None) -> list[str]:
+        """Return what an interrupt has pushed above the return address (SDM vol. 3, section 6.12.1)."""
+        names = ["CS before the interrupt", "flags before the interrupt"]
+        outer = selector is not None and not self._real and selector & 3 > self._debugger.machine.cpu.cpl
+        return [*names, *(("stack pointer before the interrupt", "SS before the interrupt") if outer else ())]
 
     def _place(self, linear: int, offset: int) -> Place:
         digits = 2 * self.size

@@ -15,6 +15,8 @@ async def whole(stage):
 
 def test_all_memory_is_drawn_with_code_stack_and_rom(play_panel):
     async def scenario(stage):
+        assert "00000000-001" in stage.text
+        await stage.press("home")
         await whole(stage)
         lines = stage.text.splitlines()
         assert "00000000-047FFFFF" in lines[0]
@@ -41,6 +43,8 @@ def test_zooming_in_shows_the_boot_sector_and_what_ran(play_panel):
         assert "4 bytes a character" in stage.text
         await stage.press("home")
         assert "00000000-047FFFFF" in stage.text
+        await stage.press("end")
+        assert "00000000-001" in stage.text
 
     play_panel(PicturePanel(), scenario, size=(100, 40))
 

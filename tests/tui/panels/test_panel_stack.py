@@ -75,6 +75,9 @@ def test_a_far_return_of_an_interrupt_is_recognized(play_panel, guest_of):
     async def scenario(stage):
         await stage.do(lambda debugger: debugger.step(3))
         assert "return from int 0x11" in stage.text
+        lines = stage.text.splitlines()
+        assert lines[2].split()[2:] == ["0000", "CS", "before", "the", "interrupt"]
+        assert "flags before the interrupt" in lines[3]
 
     play_panel(StackPanel(), scenario, guest_of(CALLS), at="here")
 
