@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minivm.loaders.detect import detect
 from minivm.errors import ImageError, MiniVMError
+from minivm.loaders.detect import detect
 
 PARTITION = bytes([0x80, 1, 1, 0, 6, 3, 17, 100]) + struct.pack("<II", 17, 1000)
 

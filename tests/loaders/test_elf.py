@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minivm.loaders import prepare
 from minivm.config import MachineConfig
 from minivm.errors import ImageError, MiniVMError
+from minivm.loaders import prepare
 
 CONFIG = MachineConfig(guest="kernel.elf", memory=16 << 20)
 

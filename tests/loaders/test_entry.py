@@ -4,11 +4,11 @@ import ctypes
 
 import pytest
 
-from minivm.loaders import Entry, prepare
-from minivm.loaders.entry import enter
 from minivm.config import MachineConfig
 from minivm.core.memory import Memory
 from minivm.engine.cpustate import HF_INHIBIT_IRQ, CpuHead, Registers
+from minivm.loaders import Entry, prepare
+from minivm.loaders.entry import enter
 
 HEAD_OFFSET = 40
 """Where QEMU's state begins in Unicorn's context (engine-facts.md)."""

@@ -2,9 +2,9 @@
 
 import pytest
 
-from minivm.loaders import prepare
 from minivm.config import MachineConfig
 from minivm.errors import ImageError
+from minivm.loaders import prepare
 
 
 def plan(data=b"\xf4" * 16, **config):

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minivm.loaders import prepare
-from minivm.loaders.multiboot import find_header
 from minivm.config import MachineConfig
 from minivm.core.memory import Memory
 from minivm.errors import ImageError, MiniVMError
+from minivm.loaders import prepare
+from minivm.loaders.multiboot import find_header
 
 ADDRESSES = 1 << 16
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minivm.loaders import BootPlan, prepare
-from minivm.loaders.plan import pc_memory_map
 from minivm.config import MachineConfig
 from minivm.core.memory import Memory
 from minivm.errors import ImageError, MiniVMError
+from minivm.loaders import BootPlan, prepare
+from minivm.loaders.plan import pc_memory_map
 
 
 @pytest.fixture
