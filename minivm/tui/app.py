@@ -34,6 +34,17 @@ PANELS = {
     "screen": "screen:ScreenPanel",
     "code": "code:CodePanel",
     "registers": "registers:RegistersPanel",
+    "explain": "explain:ExplainPanel",
+    "stack": "stack:StackPanel",
+    "memory": "memory:MemoryPanel",
+    "breakpoints": "breakpoints:BreakpointsPanel",
+    "devices": "devices:DevicesPanel",
+    "interrupts": "interrupts:InterruptsPanel",
+    "tables": "tables:TablesPanel",
+    "trace": "trace:TracePanel",
+    "serial": "serial:SerialPanel",
+    "picture": "picture:PicturePanel",
+    "timeline": "timeline:TimelinePanel",
 }
 """Every panel by name: its module in `minivm.tui.panels` and its class."""
 
@@ -87,22 +98,21 @@ class MiniVMApp(App[None], inherit_bindings=False):
     #small { display: none; width: 100%; height: 100%; content-align: center middle; text-align: center; }
     Screen.-small Desk, Screen.-small Footer, Screen.-small Status { display: none; }
     Screen.-small #small { display: block; }
-    Screen.-low Footer { display: none; }
     Toast { max-width: 60; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1", "help", "Help"),
         Binding("f2", "next_layout", "Layout"),
         Binding("f3", "find", "Find"),
-        Binding("f4", "to_cursor", "To cursor"),
-        Binding("f5", "go", "Run/pause"),
-        Binding("f6,tab", "next_panel(1)", "Panel", key_display="F6"),
+        Binding("f4", "to_cursor", "Run to cursor", show=False),
+        Binding("f5", "go", "Run"),
+        Binding("f6,tab", "next_panel(1)", "Panel", key_display="f6"),
         Binding("shift+f6,shift+tab", "next_panel(-1)", "Previous panel", show=False),
         Binding("f9", "breakpoint", "Break"),
         Binding("f10", "over", "Over"),
         Binding("f11", "into", "Into"),
         Binding("shift+f11,f23", "out", "Out", show=False),
-        Binding("f12,ctrl+right_square_bracket", "guest", "Keyboard", key_display="F12"),
+        Binding("f12,ctrl+right_square_bracket", "guest", "Keys", key_display="f12"),
         Binding("colon", "command", "Command", key_display=":"),
         Binding("plus", "speed(1)", "Faster", show=False),
         Binding("minus", "speed(-1)", "Slower", show=False),
@@ -141,10 +151,13 @@ class MiniVMApp(App[None], inherit_bindings=False):
         self._last_search = ""
         self._found_at = -1
         self._begun = False
+        self._told = ("", False)
         self.desk = Desk([_make(place) for place in PANELS.values()])
         self.desk.arrangement = next((name for name in (layout, stored.layout) if name in LAYOUTS), "learn")
         self.status = Status()
         self.prompt = Prompt()
+        self.footer = Footer(show_command_palette=False)
+        self.footer.compact = True
         self.message_line = Label("", id="message", markup=False)
 
     # -- building -----------------------------------------------------------------------------------------------------
@@ -152,9 +165,7 @@ class MiniVMApp(App[None], inherit_bindings=False):
         """Put the desk above the lines at the bottom."""
         yield self.desk
         yield Label("", id="small", markup=False)
-        footer = Footer(show_command_palette=False)
-        footer.compact = True
-        yield Vertical(self.prompt, self.message_line, self.status, footer, id="bottom")
+        yield Vertical(self.status, self.message_line, self.prompt, self.footer, id="bottom")
 
     def on_mount(self) -> None:
         """Start the machine."""
@@ -177,11 +188,14 @@ class MiniVMApp(App[None], inherit_bindings=False):
         width, height = event.size
         small = width < SMALLEST[0] or height < SMALLEST[1]
         self.screen_stack[0].set_class(small, "-small")
-        self.screen_stack[0].set_class(height < 28 and self.desk.arrangement == "run", "-low")
+        self._make_room()
         needed = f"{SMALLEST[0]} x {SMALLEST[1]}"
         self.screen_stack[0].query_one("#small", Label).update(f"too small\n{width} x {height}\nneed {needed}")
+
+    @on(Desk.Resized)
+    def _desk_resized(self) -> None:
         if self._begun:
-            self.call_after_refresh(self._arrange)
+            self._arrange()
 
     def _arrange(self) -> None:
         """Put the panels where they belong, and collect for those that can be seen."""
@@ -239,9 +253,24 @@ class MiniVMApp(App[None], inherit_bindings=False):
 
     def tell(self, text: str, *, bad: bool = False) -> None:
         """Show a line above the status line; an empty one takes it away."""
-        self.message_line.update(" ".join(text.split()))
+        line = " ".join(text.split())
+        if (line, bad) == self._told:
+            return
+        self._told = line, bad
+        self.message_line.update(line)
         self.message_line.set_class(bool(text), "-shown")
         self.message_line.set_class(bad, "-bad")
+        self._make_room()
+
+    @property
+    def _low(self) -> bool:
+        """True where the guest's screen needs the key bar's row."""
+        return self.size.height < 28 and self.desk.arrangement == "run"
+
+    def _make_room(self) -> None:
+        """Let the message or the command line take the key bar's row, so that no panel has to move."""
+        open_now = self.prompt.has_class("-open") or self.message_line.has_class("-shown")
+        self.footer.display = not (open_now or self._low)
 
     @on(Tell)
     def _tell(self, event: Tell) -> None:
@@ -249,11 +278,10 @@ class MiniVMApp(App[None], inherit_bindings=False):
 
     @on(FollowAddress)
     def _follow(self, event: FollowAddress) -> None:
-        wanted = ("code",) if event.code else ("memory", "code")
-        for name in wanted:
-            panel = self.desk.panels.get(name)
-            if panel is not None and name in self.desk.groups and panel.follow(event.linear):
+        for name in ("code",) if event.code else ("memory", "code"):
+            if name in self.desk.groups and self.desk.panels[name].follow(event.linear):
                 self.action_panel(name, focus=False)
+                return
 
     # -- going on -----------------------------------------------------------------------------------------------------
     def action_go(self) -> None:
@@ -335,7 +363,7 @@ class MiniVMApp(App[None], inherit_bindings=False):
         if name not in LAYOUTS:
             raise ConfigError(f"{name} is no layout; there are {', '.join(LAYOUTS)}")
         self.desk.arrangement = name
-        self.screen_stack[0].set_class(self.size.height < 28 and name == "run", "-low")
+        self._make_room()
         self._store()
         self.call_after_refresh(self._arrange)
 
@@ -467,12 +495,14 @@ class MiniVMApp(App[None], inherit_bindings=False):
         self.tell("")
         self.prompt.value = text
         self.prompt.add_class("-open")
+        self._make_room()
         self.prompt.focus()
         self.prompt.cursor_position = len(text)
 
     def action_close_command(self) -> None:
         """Close the command line."""
         self.prompt.remove_class("-open")
+        self._make_room()
         before = getattr(self, "_focused_before", None)
         if before is not None and before is not self.prompt and self._is_seen(before):
             self.set_focus(before)

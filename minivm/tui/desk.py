@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from textual.containers import Container
+from textual.message import Message
 
 from minivm.tui.panel import Panel
 
@@ -118,25 +119,19 @@ def _debug_middle(width: int, height: int, names: _Names) -> list[Place]:
 
 def _debug_wide(width: int, height: int, names: _Names) -> list[Place]:
     middle = (width - SCREEN_WIDTH) // 2
+    right = width - SCREEN_WIDTH - middle
     rest = height - SCREEN_HEIGHT
+    left = [
+        (names.take("screen"), SCREEN_HEIGHT),
+        (names.take("code"), rest // 2),
+        (names.take("memory", "picture"), 0),
+    ]
+    watched = [(names.take("explain"), height // 3), (names.take("devices", "interrupts", "tables"), 0)]
+    between = [(names.take("registers"), 13), (names.take("stack"), height // 3), (names.rest(), 0)]
     return [
-        *_column(Box(0, 0, SCREEN_WIDTH, height), [(names.take("screen"), SCREEN_HEIGHT), (names.take("code"), rest)]),
-        *_column(
-            Box(SCREEN_WIDTH, 0, middle, height),
-            [
-                (names.take("registers"), 20),
-                (names.take("stack"), (height - 20) // 2),
-                (names.take("memory", "picture"), 0),
-            ],
-        ),
-        *_column(
-            Box(SCREEN_WIDTH + middle, 0, width - SCREEN_WIDTH - middle, height),
-            [
-                (names.take("explain"), height // 3),
-                (names.take("devices", "interrupts", "tables"), height // 3),
-                (names.rest(), 0),
-            ],
-        ),
+        *_column(Box(0, 0, SCREEN_WIDTH, height), left),
+        *_column(Box(SCREEN_WIDTH, 0, middle, height), between),
+        *_column(Box(SCREEN_WIDTH + middle, 0, right, height), watched),
     ]
 
 
@@ -167,12 +162,19 @@ class Desk(Container):
     Desk > Panel { position: absolute; display: none; }
     """
 
+    class Resized(Message):
+        """The desk has another size, and its panels are to be laid out anew."""
+
     def __init__(self, panels: Sequence[Panel]) -> None:
         super().__init__(*panels)
         self.panels: Mapping[str, Panel] = {panel.name: panel for panel in panels}
         self.arrangement = "learn"
         self.chosen: set[str] = set()
         self.groups: dict[str, tuple[str, ...]] = {}
+
+    def on_resize(self) -> None:
+        """Tell the application, which knows what else depends on it."""
+        self.post_message(self.Resized())
 
     @property
     def order(self) -> list[str]:

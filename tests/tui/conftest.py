@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+from textual import events
 
 from minivm.api import boot, find_guest
 from minivm.debug.symbols import symbols_for_guest
@@ -33,14 +34,22 @@ class Stage:
         """Wait until what was asked of the machine is done and shown."""
         for _ in range(2):
             await asyncio.wrap_future(self.session.call(lambda debugger: None))
-            await self.pilot.pause()
             await self.until(lambda: not self.session.hold)
+            if self.session.running:
+                await asyncio.sleep(0.05)
+            else:
+                await self.pilot.pause()
+
+    def send(self, *keys):
+        """Press keys and wait for nothing: the pilot waits for an idle processor, and a running guest keeps it busy."""
+        for key in keys:
+            self.app.post_message(events.Key(key, None))
 
     async def until(self, condition, seconds=10):
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, "it never came"
-            await self.pilot.pause(0.01)
+            await asyncio.sleep(0.01)
 
     @property
     def message(self):
@@ -68,12 +77,12 @@ def play(tmp_path):
             app = MiniVMApp(session, autostart=autostart, preferences_file=file or tmp_path / "tui.json", layout=layout)
             async with app.run_test(size=size) as pilot:
                 stage = Stage(app, pilot, machine)
-                await stage.until(lambda: app.view is not None and app.view.panels)
+                await stage.until(lambda: app.view is not None and app._begun)
                 await stage.settle()
                 await script(stage)
                 return stage
 
-        with boot(guest) as machine:
+        with boot(guest, memory="4M") as machine:
             machine.run(ms=ms)
             symbols = None if isinstance(guest, bytes) else symbols_for_guest(find_guest(guest)[0])
             session = Session(machine, speed=speed, symbols=symbols)

@@ -18,7 +18,7 @@ def host(monkeypatch):
 
 @pytest.mark.parametrize(
     ("text", "speed"),
-    [("max", Speed("max")), ("1x", Speed("times", 1.0)), ("0.5X", Speed("times", 0.5)), 
+    [("max", Speed("max")), ("1x", Speed("times", 1.0)), ("0.5X", Speed("times", 0.5)),
      ("5/s", Speed("instructions", 5.0)), ("20", Speed("instructions", 20.0))],
 )  # fmt: skip
 def test_a_speed_is_read_and_written(text, speed):

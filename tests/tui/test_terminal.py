@@ -1,0 +1,102 @@
+"""The real command in a real terminal: tmux presses the keys and reads the screen."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+
+from minivm.debug.code import assemble
+
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+PROGRAM = "org 7C00h\n mov ax, 1\nagain: inc ax\n mov [7E00h], ax\n mov ah, 0Eh\n mov al, 'Z'\n int 10h\n jmp again"
+
+
+class Terminal:
+    def __init__(self, folder, *command):
+        self.tmux = ["tmux", "-S", str(folder / "socket"), "-f", os.devnull]
+        words = [sys.executable, "-m", "minivm", *command]
+        environment = ["-e", f"XDG_CONFIG_HOME={folder}", "-e", "TEXTUAL_ANIMATIONS=none"]
+        self._do("new-session", "-d", "-s", "one", "-x", "120", "-y", "40", *environment, *words)
+        self._do("set-option", "-g", "remain-on-exit", "on")
+
+    def _do(self, *words):
+        return subprocess.run([*self.tmux, *words], check=True, capture_output=True, text=True, timeout=20).stdout
+
+    def press(self, *keys):
+        self._do("send-keys", "-t", "one", *keys)
+
+    def write(self, text):
+        self._do("send-keys", "-t", "one", "-l", text)
+
+    @property
+    def text(self):
+        return self._do("capture-pane", "-p", "-t", "one")
+
+    def expect(self, *wanted, seconds=40):
+        end = time.monotonic() + seconds
+        while not all(text in self.text for text in wanted):
+            assert time.monotonic() < end, f"{wanted} did not come:\n{self.text}"
+            time.sleep(0.1)
+
+    def close(self):
+        subprocess.run([*self.tmux, "kill-server"], check=False, capture_output=True, timeout=20)
+
+
+@pytest.fixture
+def terminal(tmp_path):
+    opened = []
+
+    def start(*command):
+        opened.append(Terminal(tmp_path, *command))
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        one.close()
+
+
+def test_a_guest_is_booted_stopped_stepped_edited_and_continued(terminal, tmp_path):
+    image = tmp_path / "guest.img"
+    image.write_bytes(assemble(PROGRAM).code.ljust(510, b"\0") + b"\x55\xaa")
+    one = terminal("tui", str(image), "--stop-at-start", "--layout", "learn")
+    one.expect("PAUSED", "F000:FFF0")
+    one.press(":")
+    one.write("break 7C04h if ax == 3")
+    one.press("Enter")
+    one.expect("breakpoint at 7C04h")
+    one.press("F5")
+    one.expect("PAUSED", "► 0000:7C04", "AX  0003")
+    one.press("F11")
+    one.expect("► 0000:7C07")
+    one.press(":")
+    one.write("set al 'Q'")
+    one.press("Enter")
+    one.expect("al is 51h", "AX  0051")
+    one.press("F10", "F10")
+    one.expect("► 0000:7C0B")
+    one.press("F10")
+    one.expect("Z", "► 0000:7C0D")
+    one.press("F5")
+    one.expect("RUNNING")
+    one.press("F12")
+    one.expect("keys go to the guest")
+    one.press("C-]")
+    one.press("C-q")
+    one.expect("Pane is dead (status 0")
+
+
+def test_the_tour_opens_by_itself_and_takes_keys(terminal):
+    one = terminal()
+    one.expect("Welcome to MiniVM")
+    one.press("F12")
+    one.expect("keys go to the guest")
+    one.press("k")
+    one.expect("You pressed: k")
+    one.press("F12")
+    one.press(":")
+    one.write("quit")
+    one.press("Enter")
+    one.expect("Pane is dead (status 0")
