@@ -33,8 +33,9 @@ class ExplainPanel(ListingPanel):
     name = "explain"
     title = "Explain"
     help = (
-        "What happens, in words and with the values of now: why the machine stands still, what changed since it last "
-        "stood still, and what the next instruction will do, flags and faults included. Step with F7 and read on."
+        "What happens, in words and with the values of now: why the machine stands still, what the next instruction "
+        "will do, flags and faults included, and what changed since the machine last stood still. Step with F11 and "
+        "read on; click an address to see what is there."
     )
 
     def __init__(self, **named: Any) -> None:
@@ -75,7 +76,6 @@ class ExplainPanel(ListingPanel):
         if data is None:
             yield sentence("The machine runs. Pause it, and this panel explains where it stands.", "note")
             return
-        yield from _changes(view)
         if data.sentences:
             yield row(Part("Next", "head"), Part(f"  {view.where}", "code", view.linear_ip))
             if data.source:
@@ -83,6 +83,7 @@ class ExplainPanel(ListingPanel):
             if data.interrupt:
                 yield sentence(f"First {data.interrupt}.", "changed", indent=2)
             yield from _told(data.sentences)
+        yield from _changes(view)
 
 
 def _due(debugger: Debugger) -> str:
@@ -106,7 +107,7 @@ def _told(sentences: tuple[str, ...]) -> Iterator[Row]:
 
 def _why(view: View, ended: Ended | None) -> Iterator[Row]:
     stop = view.stop
-    if stop is not None and not view.running:
+    if stop is not None and not view.running and stop.reason != "step":
         yield row(Part("Stopped", "head"), Part(f"  {stop.text}", "text"), indent=2)
     elif ended is not None:
         yield row(Part("Stopped", "head"), Part(f"  the machine has ended: {ended.reason}"), indent=2)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, ClassVar
 
+from textual import events
 from textual.binding import Binding, BindingType
 
 from minivm.core.cp437 import decode, encode
@@ -19,6 +20,7 @@ from minivm.tui.panels.listing import Listing, Part, Row, merged
 
 _WIDTHS = (16, 8, 4)
 _PAGE = 0x1000
+_WHEEL_ROWS = 3
 _LAST = 0xFFFF_FFFF_FFFF_FFFF
 _FOLLOWED = ("ss:sp", "ds:si", "es:di", "cs:ip")
 """What the key F goes through, besides the address that stands still."""
@@ -160,6 +162,21 @@ class MemoryPanel(ListingPanel):
         if event.step == "page":
             self.start = max(0, min(self.start + event.direction * step, _LAST + 1 - self.room))
         self.look_at(max(0, self.at + event.direction * step))
+        self.look_again()
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Look further up; the cursor stays where it is."""
+        event.stop()
+        self._scroll(-_WHEEL_ROWS)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Look further down."""
+        event.stop()
+        self._scroll(_WHEEL_ROWS)
+
+    def _scroll(self, rows: int) -> None:
+        self.following = ""
+        self.start = max(0, min(self.start + rows * self.per_row, _LAST + 1 - self.room))
         self.look_again()
 
     def on_listing_pointed(self, event: Listing.Pointed) -> None:

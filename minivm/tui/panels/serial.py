@@ -13,7 +13,7 @@ from minivm.debug.debugger import Debugger
 from minivm.tui.panels.base import ListingPanel
 from minivm.tui.panels.listing import Listing, Row, row, sentence
 
-SHOWN_BYTES = 16384
+SHOWN_BYTES, SHOWN_LINES = 16384, 500
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[@-Z\\-_])")
 _UNSEEN = re.compile(r"[\x00-\x07\x0b-\x1f\x7f]")
 _ERASED = re.compile(r"[^\x08\n]\x08")
@@ -36,9 +36,10 @@ class SerialPanel(ListingPanel):
     title = "Serial"
     keys = "I type, P port"
     help = (
-        "What the guest sent over a serial port, its last 16 KiB, without terminal escapes. **I** or Enter opens a "
-        "line to type into; each Enter sends it with a carriage return, `\\\\n`, `\\\\t` and `\\\\e` are understood, "
-        "and Escape closes it. **P** goes to the other port. The debug console's bytes (port E9h) count as COM1's."
+        "What the guest sent over a serial port, its last 500 lines or 16 KiB, without terminal escapes. **I** or "
+        "Enter opens a line to type into; each Enter sends it with a carriage return, `\\n`, `\\t` and `\\e` are "
+        "understood, and Escape closes it. **P** goes to the other port. The debug console's bytes "
+        "(port E9h) count as COM1's."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("i", "type", "Type", show=False),
@@ -65,7 +66,7 @@ class SerialPanel(ListingPanel):
         if not data.total:
             yield sentence(f"Nothing has come over COM{data.port + 1} yet.", "note")
             return
-        yield from (row(line, indent=0) for line in data.text.split("\n"))
+        yield from (row(line, indent=0) for line in data.text.split("\n")[-SHOWN_LINES:])
 
     def action_type(self) -> None:
         """Open the line to type into."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 from textual.app import App, ComposeResult
 from textual.message import Message
 
@@ -71,6 +72,11 @@ class Stage(App[None]):
     async def click(self, column: int, line: int) -> None:
         """Click in the listing, by columns and lines from 0."""
         await self.pilot.click(self.panel.listing, offset=(column, line))
+        await self.settle()
+
+    async def wheel(self, event: type[events.MouseEvent], column: int, line: int) -> None:
+        """Turn the wheel over the listing."""
+        await self.pilot._post_mouse_events([event], self.panel.listing, offset=(column, line), button=0)
         await self.settle()
 
     async def click_on(self, text: str) -> None:

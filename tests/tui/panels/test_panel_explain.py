@@ -11,6 +11,15 @@ def test_the_next_instruction_is_told_with_its_values(play_panel, guest_of):
     play_panel(ExplainPanel(), scenario, guest_of("mov al, 0xFE\nhere: out 0x21, al\nhlt"), at="here")
 
 
+def test_the_next_instruction_comes_before_what_changed(play_panel, guest_of):
+    async def scenario(stage):
+        await stage.step()
+        heads = [line.split()[0] for line in stage.text.splitlines() if not line.startswith(" ")]
+        assert heads == ["Next", "Changed"]
+
+    play_panel(ExplainPanel(), scenario)
+
+
 def test_what_the_last_instruction_changed_is_told(play_panel, guest_of):
     async def scenario(stage):
         await stage.step()

@@ -1,4 +1,5 @@
 import pytest
+from textual import events
 
 from minivm.tui.panels.memory import MemoryPanel, byte_under, typed_bytes
 
@@ -88,6 +89,17 @@ def test_a_click_puts_the_cursor_on_a_byte_in_either_half(play_panel):
         assert stage.panel.at == 0x7C15
         await stage.click(10 + 3 * 16 + 1 + 7, 2)
         assert stage.panel.at == 0x7C27
+
+    play_panel(MemoryPanel(), scenario)
+
+
+def test_the_wheel_moves_the_window_and_not_the_cursor(play_panel):
+    async def scenario(stage):
+        await stage.wheel(events.MouseScrollDown, 12, 3)
+        assert stage.panel.start == 0x7C00 + 3 * stage.panel.per_row
+        assert stage.panel.at == 0x7C00
+        await stage.wheel(events.MouseScrollUp, 12, 3)
+        assert stage.panel.start == 0x7C00
 
     play_panel(MemoryPanel(), scenario)
 

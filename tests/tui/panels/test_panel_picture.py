@@ -1,4 +1,5 @@
 import pytest
+from textual import events
 
 from minivm.tui.panels.picture import DATA, ROM, TEXT, ZERO, PicturePanel, kind_of
 
@@ -77,6 +78,17 @@ def test_the_cursor_moves_and_enter_and_click_follow_it(play_panel):
         assert stage.followed[-1] == 3 * 256
         await stage.press("pagedown")
         assert stage.panel.start > 0
+
+    play_panel(PicturePanel(), scenario)
+
+
+def test_the_wheel_zooms(play_panel):
+    async def scenario(stage):
+        before = stage.panel.data.cell
+        await stage.wheel(events.MouseScrollUp, 12, 3)
+        assert stage.panel.data.cell == before // 4
+        await stage.wheel(events.MouseScrollDown, 12, 3)
+        assert stage.panel.data.cell == before
 
     play_panel(PicturePanel(), scenario)
 

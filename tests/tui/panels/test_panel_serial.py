@@ -66,6 +66,15 @@ def test_the_end_stays_in_view_until_the_cursor_leaves_it(play_panel):
     play_panel(SerialPanel(), scenario, size=(40, 12))
 
 
+def test_a_flood_of_lines_is_cut_to_the_last_ones(play_panel):
+    async def scenario(stage):
+        await stage.do(lambda debugger: debugger.machine.console.ports[0].put(b"y\n" * 100_000))
+        assert len(stage.panel.listing.rows) == 500
+        assert "200,000 bytes" in str(stage.panel.border_subtitle)
+
+    play_panel(SerialPanel(), scenario)
+
+
 @pytest.mark.parametrize(
     ("data", "text"),
     [
