@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -47,20 +48,20 @@ class Client:
         self.received = b""
 
     def pump(self, times: int = 3) -> Ended:
-        """Serve and run the machine for a virtual millisecond at a time."""
+        """Serve and run the machine for a virtual millisecond at a time, until it has ended or stands still."""
         ended = Ended("limit")
-        for _ in range(times):
+        for done in range(times):
             ended = self.server.run_to(self.server.machine.now + 1_000_000)
+            if ended.final or (self.server.stopped and done > 1):
+                break
         return ended
 
     def take(self) -> bytes:
         """Return everything that has come without waiting."""
         self.socket.setblocking(False)
-        try:
+        with suppress(BlockingIOError, ConnectionResetError):
             while data := self.socket.recv(0x10000):
                 self.received += data
-        except (BlockingIOError, ConnectionResetError):
-            pass
         got, self.received = self.received, b""
         return got
 
@@ -235,7 +236,7 @@ def test_a_client_that_goes_while_it_holds_the_machine_can_come_back(connect: Ca
 def test_a_client_that_goes_while_the_machine_runs_leaves_it_running(connect: Callable[..., Client]) -> None:
     client = connect()
     client.send("c")
-    client.pump(8)
+    client.pump(50)
     client.socket.close()
     client.pump(2)
     before = client.server.machine.now
@@ -246,9 +247,39 @@ def test_a_client_that_goes_while_the_machine_runs_leaves_it_running(connect: Ca
 def test_a_detached_machine_runs_without_the_breakpoints(connect: Callable[..., Client]) -> None:
     client = connect()
     client.ask("Z0,7c0b,1")
-    assert client.ask("D", pumps=20) == "OK"
+    assert client.ask("D") == "OK"
+    client.pump(20)
     assert not client.server.stopped
     assert client.server.machine.memory[0x600:0x604] != bytes(4)
+
+
+def test_half_a_packet_and_a_hang_up_leave_the_machine_alone(connect: Callable[..., Client]) -> None:
+    client = connect(stopped=False)
+    client.socket.sendall(frame(b"m1000,4")[:6])
+    client.pump()
+    client.socket.close()
+    client.pump()
+    assert not client.server.stopped
+    before = client.server.machine.now
+    client.pump()
+    assert client.server.machine.now > before
+
+
+def test_a_client_that_takes_no_answers_is_given_up(
+    connect: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minivm.debug.gdbserver._SEND_PATIENCE_S", 0.05)
+    client = connect()
+    client.socket.setblocking(False)
+    with suppress(ConnectionError):
+        for _ in range(400):
+            with suppress(BlockingIOError):
+                client.socket.send(frame(b"mf0000,1fff") * 20)
+            client.server.run_to(0)
+    again = Client(client.server)
+    again.pump(1)
+    assert again.ask("qC") == "QC1"
+    again.socket.close()
 
 
 def test_kill_ends_the_machine(connect: Callable[..., Client]) -> None:
@@ -436,7 +467,7 @@ def test_a_breakpoint_stops_each_time_and_not_after_it_was_taken_back(connect: C
     assert counts == [5, 4, 3]
     assert client.ask(f"z0,{place},1") == "OK"
     client.send("c")
-    assert client.pump(8).status == 15
+    assert client.pump(50).status == 15
 
 
 def test_a_breakpoint_where_eip_is_another_number_is_a_plain_trap(connect: Callable[..., Client]) -> None:
@@ -459,7 +490,7 @@ def test_a_watchpoint_says_what_was_touched(connect: Callable[..., Client], kind
     assert client.server.machine.cpu.ip == expected
     assert client.ask(f"z{kind},600,2") == "OK"
     client.send("c")
-    assert client.pump(8).status == 15
+    assert client.pump(50).status == 15
 
 
 def test_a_watchpoint_of_nothing_is_refused(connect: Callable[..., Client]) -> None:
@@ -476,7 +507,7 @@ def test_ctrl_c_stops_a_loop_within_a_moment(connect: Callable[..., Client]) -> 
     client.socket.sendall(b"\x03")
     while not client.server.stopped:
         client.server.run_to(1 << 62)
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 2
     assert b"$T02" in client.take()
 
 
@@ -503,14 +534,14 @@ def test_a_run_that_was_debugged_ends_in_the_same_state(connect: Callable[..., C
         client.ask("s", pumps=4)
     client.ask(f"z0,{address:x},1")
     client.send("c")
-    client.pump(8)
+    client.pump(50)
     assert client.server.machine.state_hash() == expected
 
 
 def test_the_exit_status_is_told(connect: Callable[..., Client]) -> None:
     client = connect(COUNT)
     client.send("c")
-    ended = client.pump(8)
+    ended = client.pump(50)
     client.server.finish(ended.status)
     assert frame(b"W0f") in client.take()
 
@@ -518,7 +549,7 @@ def test_the_exit_status_is_told(connect: Callable[..., Client]) -> None:
 def test_a_triple_fault_is_shown_before_it_ends(connect: Callable[..., Client]) -> None:
     client = connect("triplefault")
     client.send("c")
-    client.pump(8)
+    client.pump(50)
     said = client.take()
     assert b"$T06" in said
     words = b"".join(bytes.fromhex(text.decode()) for text in re.findall(rb"\$O([0-9a-f]+)#", said))
@@ -563,7 +594,7 @@ def test_a_catch_of_the_monitor_stops_with_its_words(connect: Callable[..., Clie
     client = connect("protected")
     monitor(client, "catch mode")
     client.send("c")
-    client.pump(40)
+    client.pump(90)
     said = client.take()
     assert b"minivm: the mode changed from real to 16\n".hex().encode() in said
     assert b"$T05" in said
