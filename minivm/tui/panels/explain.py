@@ -9,6 +9,7 @@ from minivm.debug.debugger import Debugger
 from minivm.debug.explain import explain_autopsy, explain_flags, explain_instruction
 from minivm.debug.inspect_devices import interrupt_path
 from minivm.machine import Ended
+from minivm.tui.lesson import Lesson, Step
 from minivm.tui.panels.base import ListingPanel
 from minivm.tui.panels.listing import Part, Row, row, sentence
 from minivm.tui.session import View
@@ -42,6 +43,28 @@ class ExplainPanel(ListingPanel):
         super().__init__(**named)
         self._flying = False
         self._view: View | None = None
+        self.lesson: Lesson | None = None
+        self._at = 0
+
+    def go_on(self) -> Step | None:
+        """Show the lesson's next step, the first one behind the last, and return it; None when there is no lesson."""
+        if self.lesson is None:
+            return None
+        self._at = (self._at + 1) % len(self.lesson.steps)
+        self.listing.cursor = 0
+        self.listing.scroll_to(y=0, animate=False)
+        self.listing.show_rows(self.rows(self.data))
+        return self.lesson.steps[self._at]
+
+    def _taught(self) -> Iterator[Row]:
+        """Return the lesson's current step."""
+        if self.lesson is None:
+            return
+        step, count = self.lesson.steps[self._at], len(self.lesson.steps)
+        key = "N begins anew" if self._at + 1 == count else "N: next step"
+        yield row(Part(f"Lesson {self._at + 1}/{count}", "head"), Part(f"  {key}", "note"))
+        yield sentence(step.title, "value")
+        yield sentence(step.text, indent=2)
 
     def collect(self, debugger: Debugger) -> Words | None:
         """Explain the next instruction; not of a machine that runs, whose next instruction nobody could read."""
@@ -69,6 +92,7 @@ class ExplainPanel(ListingPanel):
 
     def rows(self, data: Any) -> Iterable[Row]:
         """Return the three parts, each under its head; without `Words` for a machine that runs."""
+        yield from self._taught()
         view = self._view
         if view is None:
             return

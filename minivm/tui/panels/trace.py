@@ -71,6 +71,7 @@ class TracePanel(ListingPanel):
     def on_show(self) -> None:
         """Record from now on."""
         self._wanted = True
+        self.look_again()
 
     def on_hide(self) -> None:
         """Record no more."""

@@ -45,7 +45,9 @@ def test_nothing_is_recorded_while_nobody_looks(play_panel, guest_of):
         await stage.do(lambda debugger: debugger.step(2))
         assert await asyncio.wrap_future(stage.session.call(listeners)) == 0
         stage.panel.display = True
-        await stage.pilot.pause(0.1)
+        for _ in range(50):
+            if await stage.do(listeners):
+                break
         assert await stage.do(listeners) == 1
         assert "OUT 21h" not in stage.text
 
