@@ -25,7 +25,7 @@ ADDRESS = "127.0.0.1"
 DEFAULT_PORT = 8000
 _PAGE = Path(__file__).with_name("web.html")
 _NAMES_FOR_THIS_COMPUTER = frozenset({ADDRESS, "localhost"})
-_GOODBYE_SECONDS = 2.0
+_GOODBYE_SECONDS = 0.5
 
 
 def port_number(text: str | None) -> int:
