@@ -13,7 +13,7 @@ from minivm.engine.base import Attention, Autopsy, Breakpoint, Engine, Halted, R
 from minivm.engine.cpustate import IF
 from minivm.engine.scripted import Act, ScriptedEngine
 from minivm.errors import ExpectationFailed
-from minivm.machine import DEFAULT_SLICE, Ended, Machine
+from minivm.machine import DEFAULT_SLICE, LONGEST_STEP, Ended, Machine
 
 AUTOPSY = Autopsy(((8, "why"),), {}, "real", b"")
 
@@ -261,6 +261,19 @@ def test_stepping_a_halted_cpu_sleeps_to_what_wakes_it() -> None:
     rig.clock.at(700, rig.request())
     rig.machine.step(3)
     assert rig.engine.calls[-1] == ("interrupt", 700)
+
+
+def test_a_step_of_a_cpu_that_nothing_wakes_sleeps_a_second_at_most() -> None:
+    rig = Rig([Halted(1)])
+
+    def tick() -> None:
+        rig.clock.after(1_000_000, tick)
+
+    tick()
+    assert rig.machine.step(5).reason == "limit"
+    assert (rig.machine.now, rig.machine.halted) == (1 + LONGEST_STEP, True)
+    with pytest.raises(ExpectationFailed, match="did not hold within 3"):
+        rig.machine.run_until(lambda vm: False, timeout=3)
 
 
 # -- what chips ask for
