@@ -10,8 +10,8 @@ from typing import Any
 from minivm.core.describe import Access, Register, sentence
 from minivm.core.record import record, replace
 from minivm.debug.debugger import Debugger
+from minivm.debug.explain import vector_title
 from minivm.debug.inspect_devices import IRQ_NAMES, PARTS, Part, state_of
-from minivm.trace import vector_name
 
 MOST_EVENTS = 1000
 KINDS = ("irq", "int", "exc", "in", "out", "mode")
@@ -105,8 +105,7 @@ def event_words(debugger: Debugger, event: Event) -> str:
         case "int":
             return f"INT {event.number:02X}h, asked for by the program"
         case "exc":
-            name = vector_name(event.number)
-            return f"exception {event.number:02X}h{f', {name}' if name else ''}"
+            return f"exception {vector_title(event.number)}"
         case "mode":
             return f"mode changed: {event.detail}"
     return _port_words(debugger, event)

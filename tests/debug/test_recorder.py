@@ -50,7 +50,7 @@ def test_events_are_told_in_words_and_in_order(tmp_path):
     assert lines[5].startswith("IN 64h gave ")
     assert "keyboard controller" in lines[5]
     assert lines[6] == "INT 11h, asked for by the program"
-    assert "exception 06h, invalid opcode" in lines
+    assert "exception 06h, #UD, invalid opcode" in lines
 
 
 def test_times_never_go_back_and_each_kind_is_counted(tmp_path):
