@@ -70,6 +70,10 @@ _DEBUG, _NMI, _INVALID_OPCODE, _GENERAL_PROTECTION, _PAGE_FAULT = 1, 2, 6, 13, 1
 _INT1 = b"\xf1"
 _BLOCK_MODE = TF | IOPL_MASK | VM | AC  # what translated code depends on, beside QEMU's hflags
 
+_POWER_ON_REGISTERS = ((library.REG_FPCW, 0x0040), (library.REG_MXCSR, 0x1F80))
+_SYSTEM_CALL_MSRS = (0x174, 0x175, 0x176, 0xC000_0081, 0xC000_0082, 0xC000_0083, 0xC000_0084, 0xC000_0102)
+"""SYSENTER's three, STAR, LSTAR, CSTAR, FMASK, KernelGSbase: 0 after a reset."""
+
 Access = Callable[[str, int, int, int], None]
 """Told of ("read" | "write", physical address, size in bytes, value; for a read, 0)."""
 Trace = Callable[[str, int, str], None]
@@ -162,6 +166,10 @@ class UnicornEngine:
         head.hflags = head.hflags2 = 0
         self.cpu.rflags = 2
         update_hflags(head)
+        for number, value in _POWER_ON_REGISTERS:
+            self.set_raw_register(number, value.to_bytes(8, "little"))
+        for index in _SYSTEM_CALL_MSRS:
+            self._library.dll.uc_reg_write(self._uc.handle, library.REG_MSR, ctypes.byref(library.Msr(index, 0)))
         self._nmi_pending = False
         self._shutdown = None
         self._leave_block()

@@ -22,6 +22,8 @@ from engine_bench import (
     Bench,
 )
 
+import minivm
+from minivm.engine import library
 from minivm.engine.base import Attention, Halted, Ran, Shutdown, Stopped
 from minivm.engine.cpustate import IF, RSP
 from minivm.engine.unicorn import IO_TICKS, RDTSC_TICKS, SPIN_TICKS
@@ -389,3 +391,15 @@ def test_flags_edited_between_runs_are_the_ones_the_guest_sees() -> None:
         bench.machine.run(ticks=LONG)
         assert bench.cpu.ax == 0x8D5 | IF | 2
         assert bench.cpu.head.regs[RSP] == STACK
+
+
+def test_a_reset_leaves_the_fpu_and_the_system_call_registers_as_the_sdm_says():
+    """SDM vol. 3, table 9-1."""
+    with minivm.boot(b"\xfa\xf4".ljust(510, b"\0") + b"\x55\xaa") as vm:
+        engine = vm.engine
+        engine.set_raw_register(library.REG_FPCW, b"\x7f\x03")
+        engine.set_raw_register(library.REG_MXCSR, b"\x00\x00\x00\x00")
+        engine.reset()
+        assert engine.raw_register(library.REG_FPCW, 2) == b"\x40\x00"
+        assert engine.raw_register(library.REG_MXCSR, 4) == b"\x80\x1f\x00\x00"
+        assert engine.msr(0xC000_0082) == 0
