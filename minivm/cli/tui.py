@@ -30,16 +30,19 @@ def run(arguments: Namespace) -> int:
         return _serve(arguments, wanted)
     _need_terminal()
     path, image = find_guest(wanted.guest)
-    config = wanted.config
+    config, layout = wanted.config, _layout(arguments.layout)
     with pc.build(replace(config, guest=path), image=image) as machine:
         from minivm.debug.symbols import symbols_for_guest
         from minivm.tui.app import MiniVMApp
+        from minivm.tui.lesson import lesson_for_guest
         from minivm.tui.session import Session
 
+        lesson = lesson_for_guest(path)
+        layout = layout or ("learn" if lesson is not None else None)  # the one that has it
         speed = config.speed if wanted.speed_given else 1.0
         session = Session(machine, speed=speed, symbols=symbols_for_guest(path))
         try:
-            app = MiniVMApp(session, autostart=not wanted.stop_at_start, layout=_layout(arguments.layout))
+            app = MiniVMApp(session, autostart=not wanted.stop_at_start, layout=layout, lesson=lesson)
             app.run()
         finally:
             session.close()
@@ -70,9 +73,11 @@ def _layout(name: str | None) -> str | None:
 
 
 def _need_terminal() -> None:
-    from minivm.tui.web import is_served_page
+    from minivm.tui.web import end_with_server, is_served_page
 
-    if not is_served_page() and not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if is_served_page():
+        end_with_server()
+    elif not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise MiniVMError("tui: standard input and output must be a terminal; `minivm run` works without one")
 
 

@@ -22,9 +22,11 @@ from minivm.errors import ConfigError, MiniVMError
 from minivm.tui import commands, preferences
 from minivm.tui.desk import LAYOUTS, SMALLEST, Desk
 from minivm.tui.help import KEYS, HelpScreen
+from minivm.tui.lesson import Lesson
 from minivm.tui.pace import LADDER, Speed
 from minivm.tui.panel import FollowAddress, Panel, Tell
 from minivm.tui.panels.code import CodePanel
+from minivm.tui.panels.explain import ExplainPanel
 from minivm.tui.panels.screen import ScreenPanel
 from minivm.tui.session import Session, View
 from minivm.tui.status import Status
@@ -116,6 +118,7 @@ class MiniVMApp(App[None], inherit_bindings=False):
         Binding("colon", "command", "Command", key_display=":"),
         Binding("plus", "speed(1)", "Faster", show=False),
         Binding("minus", "speed(-1)", "Slower", show=False),
+        Binding("n", "lesson", "Next step of the lesson", show=False),
         Binding("ctrl+t", "next_theme", "Theme", show=False),
         Binding("ctrl+p", "command_palette", "Palette", show=False),
         Binding("ctrl+q", "quit_now", "Quit"),
@@ -139,6 +142,7 @@ class MiniVMApp(App[None], inherit_bindings=False):
         autostart: bool = True,
         preferences_file: Path | None = None,
         layout: str | None = None,
+        lesson: Lesson | None = None,
     ) -> None:
         super().__init__()
         self.session = session
@@ -153,6 +157,8 @@ class MiniVMApp(App[None], inherit_bindings=False):
         self._begun = False
         self._told = ("", False)
         self.desk = Desk([_make(place) for place in PANELS.values()])
+        self.explain = cast(ExplainPanel, self.desk.panels["explain"])
+        self.explain.lesson = lesson
         self.desk.arrangement = next((name for name in (layout, stored.layout) if name in LAYOUTS), "learn")
         self.status = Status()
         self.prompt = Prompt()
@@ -220,7 +226,7 @@ class MiniVMApp(App[None], inherit_bindings=False):
     def _show_view(self) -> None:
         self.session.hold = False
         view, self._latest = self._latest, None
-        if view is None:
+        if view is None or not self.screen_stack:  # it is being closed, and has no screens any more
             return
         self.view = view
         self.status.show(view, guest_has_keys=self.guest_has_keys)
@@ -242,7 +248,7 @@ class MiniVMApp(App[None], inherit_bindings=False):
 
     @on(Done)
     def _work_done(self, event: Done) -> None:
-        if event.future.cancelled():
+        if event.future.cancelled() or not self.screen_stack:
             return
         error = event.future.exception()
         if error is not None:
@@ -313,6 +319,16 @@ class MiniVMApp(App[None], inherit_bindings=False):
         target = self.code.current
         self._home()
         self.follow_up(self.session.run_to(target))
+
+    def action_lesson(self) -> None:
+        """Go to the lesson's next step, and let the machine run to where it is about."""
+        step = self.explain.go_on()
+        if step is None:
+            self.tell("this guest has no lesson; `minivm tui tour` has one")
+            return
+        self.action_panel("explain", focus=False)
+        self._home()
+        self.follow_up(self.session.run_to(step.where) if step.where else self.session.resume())
 
     def _home(self) -> None:
         self.tell("")
@@ -449,6 +465,8 @@ class MiniVMApp(App[None], inherit_bindings=False):
         self._show_keys()
 
     def _show_keys(self) -> None:
+        if not self.screen_stack:
+            return
         self.refresh_bindings()
         if self.view is not None:
             self.status.show(self.view, guest_has_keys=self.guest_has_keys)
@@ -495,13 +513,15 @@ class MiniVMApp(App[None], inherit_bindings=False):
         self.tell("")
         self.prompt.value = text
         self.prompt.add_class("-open")
+        self.prompt.display = True  # at once, not with the next style update: the next key is meant for it
         self._make_room()
-        self.prompt.focus()
+        self.set_focus(self.prompt)
         self.prompt.cursor_position = len(text)
 
     def action_close_command(self) -> None:
         """Close the command line."""
         self.prompt.remove_class("-open")
+        self.prompt.display = False
         self._make_room()
         before = getattr(self, "_focused_before", None)
         if before is not None and before is not self.prompt and self._is_seen(before):

@@ -18,6 +18,7 @@ KEYS = """
 | F2 | next layout: Run, Learn, Debug |
 | F3 | search memory for text or bytes |
 | +, - | faster, slower: from one instruction a second to unlimited |
+| N | next step of the lesson, where the guest has one |
 | : | command line; `help` lists the commands |
 | Ctrl+P | palette: everything by name |
 | Ctrl+T | next theme |

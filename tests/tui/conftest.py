@@ -72,9 +72,26 @@ class Stage:
 def play(tmp_path):
     """Boot a guest, run `ms` of it, open the application and play a script `async def script(stage)`."""
 
-    def run(script, guest="tour", *, size=(120, 40), layout="learn", ms=0, autostart=False, file=None, speed=None):
+    def run(
+        script,
+        guest="tour",
+        *,
+        size=(120, 40),
+        layout="learn",
+        ms=0,
+        autostart=False,
+        file=None,
+        speed=None,
+        lesson=None,
+    ):
         async def whole():
-            app = MiniVMApp(session, autostart=autostart, preferences_file=file or tmp_path / "tui.json", layout=layout)
+            app = MiniVMApp(
+                session,
+                autostart=autostart,
+                preferences_file=file or tmp_path / "tui.json",
+                layout=layout,
+                lesson=lesson,
+            )
             async with app.run_test(size=size) as pilot:
                 stage = Stage(app, pilot, machine)
                 await stage.until(lambda: app.view is not None and app._begun)
