@@ -19,17 +19,25 @@ class Terminal:
         self.tmux = ["tmux", "-S", str(folder / "socket"), "-f", os.devnull]
         words = [sys.executable, "-m", "minivm", *command]
         environment = ["-e", f"XDG_CONFIG_HOME={folder}", "-e", "TEXTUAL_ANIMATIONS=none"]
+        self._environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
         self._do("new-session", "-d", "-s", "one", "-x", "120", "-y", "40", *environment, *words)
         self._do("set-option", "-g", "remain-on-exit", "on")
 
     def _do(self, *words):
-        return subprocess.run([*self.tmux, *words], check=True, capture_output=True, text=True, timeout=20).stdout
+        done = subprocess.run(
+            [*self.tmux, *words], check=True, capture_output=True, text=True, timeout=20, env=self._environment
+        )
+        return done.stdout
 
     def press(self, *keys):
         self._do("send-keys", "-t", "one", *keys)
 
-    def write(self, text):
+    def command(self, text):
+        self.press(":")
+        self.expect("a command, such as")
         self._do("send-keys", "-t", "one", "-l", text)
+        self.expect(text)
+        self.press("Enter")
 
     @property
     def text(self):
@@ -63,17 +71,13 @@ def test_a_guest_is_booted_stopped_stepped_edited_and_continued(terminal, tmp_pa
     image.write_bytes(assemble(PROGRAM).code.ljust(510, b"\0") + b"\x55\xaa")
     one = terminal("tui", str(image), "--stop-at-start", "--layout", "learn")
     one.expect("PAUSED", "F000:FFF0")
-    one.press(":")
-    one.write("break 7C04h if ax == 3")
-    one.press("Enter")
+    one.command("break 7C04h if ax == 2")
     one.expect("breakpoint at 7C04h")
     one.press("F5")
-    one.expect("PAUSED", "► 0000:7C04", "AX  0003")
+    one.expect("PAUSED", "► 0000:7C04", "AX  0002")
     one.press("F11")
     one.expect("► 0000:7C07")
-    one.press(":")
-    one.write("set al 'Q'")
-    one.press("Enter")
+    one.command("set al 'Q'")
     one.expect("al is 51h", "AX  0051")
     one.press("F10", "F10")
     one.expect("► 0000:7C0B")
@@ -96,7 +100,5 @@ def test_the_tour_opens_by_itself_and_takes_keys(terminal):
     one.press("k")
     one.expect("You pressed: k")
     one.press("F12")
-    one.press(":")
-    one.write("quit")
-    one.press("Enter")
+    one.command("quit")
     one.expect("Pane is dead (status 0")
