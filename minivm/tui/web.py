@@ -8,6 +8,7 @@ import asyncio
 import os
 import shlex
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +27,7 @@ DEFAULT_PORT = 8000
 _PAGE = Path(__file__).with_name("web.html")
 _NAMES_FOR_THIS_COMPUTER = frozenset({ADDRESS, "localhost"})
 _GOODBYE_SECONDS = 0.5
+_PR_SET_PDEATHSIG = 1
 
 
 def port_number(text: str | None) -> int:
@@ -42,8 +44,19 @@ def is_served_page() -> bool:
     return os.environ.get("TEXTUAL_DRIVER", "").endswith(":WebDriver")
 
 
+def end_with_server() -> None:
+    """Have Linux end this process, by SIGTERM, when the server that started it is killed (prctl(2)); else do nothing.
+
+    A server that ends in order tells its processes by their standard input; a killed one leaves their guests running.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 def serve(command: Sequence[str], port: int, say: Callable[[str], None]) -> None:
-    """Serve the Textual program `command` (its words) at `port` until Ctrl-C or SIGTERM.
+    """Serve the Textual program `command` (its words) at `port` until Ctrl-C, SIGTERM or SIGHUP.
 
     `say` gets the page's address when it can be opened. Raises `MiniVMError` without textual-serve or with a port that
     cannot be had. One process is started for each open page, and ended with it.
@@ -128,12 +141,12 @@ def _no_port(port: int, error: OSError) -> str:
 
 
 async def _interrupted() -> None:
-    """Wait for Ctrl-C or SIGTERM."""
+    """Wait for Ctrl-C, SIGTERM, or the end of the terminal."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         with suppress(NotImplementedError, RuntimeError):
             loop.add_signal_handler(number, stop.set)
     await stop.wait()
 
 
-__all__ = ["ADDRESS", "DEFAULT_PORT", "is_own", "is_served_page", "port_number", "serve"]
+__all__ = ["ADDRESS", "DEFAULT_PORT", "end_with_server", "is_own", "is_served_page", "port_number", "serve"]

@@ -191,8 +191,11 @@ def keep(picture: bytes, name: str) -> None:
         (Path(place) / name).write_bytes(picture)
 
 
-async def conversation(address: str, until: str) -> str:
-    """Open the page's WebSocket alone and return the text that came, up to `until`; a failure shows it."""
+async def conversation(address: str, until: str, begun: asyncio.Event | None = None) -> str:
+    """Open the page's WebSocket alone and return the text that came, up to `until` or the end of patience.
+
+    `begun` is set when the program draws.
+    """
     import aiohttp
 
     text = b""
@@ -201,6 +204,8 @@ async def conversation(address: str, until: str) -> str:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 async for message in socket_:
                     text += message.data if isinstance(message.data, bytes) else b""
+                    if begun is not None:
+                        begun.set()
                     if until in ESCAPES.sub("", text.decode(errors="replace")):
                         break
     return ESCAPES.sub("", text.decode(errors="replace"))
@@ -209,6 +214,14 @@ async def conversation(address: str, until: str) -> str:
 def children(process: int) -> set[int]:
     """Return the processes that `process` has started."""
     return {int(number) for number in Path(f"/proc/{process}/task/{process}/children").read_text().split()}
+
+
+def is_alive(process: int) -> bool:
+    """Tell whether a process runs still; one that nobody has waited for does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def comes_true(what: Callable[[], bool]) -> bool:
@@ -230,15 +243,19 @@ def test_every_page_has_its_machine_and_takes_it_along(serve: Callable[[str], Se
     server = serve("echo")
 
     async def two() -> int:
-        first = asyncio.create_task(conversation(server.address, until="Never printed"))
-        second = asyncio.create_task(conversation(server.address, until="Type; Esc ends."))
-        await second
+        begun = asyncio.Event(), asyncio.Event()
+        pages = [
+            asyncio.create_task(conversation(server.address, until="Never printed", begun=event)) for event in begun
+        ]
+        for event in begun:
+            await asyncio.wait_for(event.wait(), PATIENCE_SECONDS)
         machines = len(children(server.process.pid))
-        first.cancel()
-        await asyncio.gather(first, return_exceptions=True)
+        for page in pages:
+            page.cancel()
+        await asyncio.gather(*pages, return_exceptions=True)
         return machines
 
-    assert asyncio.run(two()) in (1, 2)
+    assert asyncio.run(two()) == 2
     assert comes_true(lambda: not children(server.process.pid))
     assert server.process.poll() is None
 
@@ -258,7 +275,26 @@ def test_ctrl_c_ends_the_server_with_a_page_open(serve: Callable[[str], Server])
     machines, status, seconds = asyncio.run(stay())
     assert status == 0
     assert seconds < 10
-    assert comes_true(lambda: not any(Path(f"/proc/{machine}").exists() for machine in machines))
+    assert comes_true(lambda: not any(is_alive(machine) for machine in machines))
+
+
+@needs_textual_serve
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl(2) is Linux's")
+def test_a_killed_server_leaves_no_machine_running(serve: Callable[[str], Server]) -> None:
+    server = serve("echo")
+
+    async def stay() -> set[int]:
+        begun = asyncio.Event()
+        page = asyncio.create_task(conversation(server.address, until="Never printed", begun=begun))
+        await asyncio.wait_for(begun.wait(), PATIENCE_SECONDS)
+        machines = children(server.process.pid)
+        server.process.kill()
+        await page
+        return machines
+
+    machines = asyncio.run(stay())
+    assert machines
+    assert comes_true(lambda: not any(is_alive(machine) for machine in machines))
 
 
 @needs_textual_serve
