@@ -221,8 +221,10 @@ class Machine:
         Only at a safe point: of a halted machine, or after `run`.
         """
         engine = self.engine
-        self.idle_ns += max(0, position - engine.position)
-        engine.skip_to(position)
+        sleeps_ns = position - engine.position
+        if sleeps_ns > 0:
+            self.idle_ns += sleeps_ns
+            engine.skip_to(position)
         self.clock.advance_to(position)
 
     def type(self, text: str) -> None:

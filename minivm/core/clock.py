@@ -54,7 +54,7 @@ class Clock:
 
     def at(self, due_ns: int, action: Callable[[], None], *, quiet: bool = False) -> Alarm:
         """Call `action` at the virtual time `due_ns`; a time in the past rings at the next advance."""
-        alarm = Alarm(self, max(due_ns, self.now), action)
+        alarm = Alarm(self, due_ns if due_ns > self.now else self.now, action)
         self._serial += 1
         entry = (alarm.due, self._serial, alarm)
         heappush(self._queue, entry)
@@ -73,11 +73,11 @@ class Clock:
         while self._first <= time_ns:
             due, _, alarm = heappop(self._queue)
             action, alarm.action = alarm.action, None
-            self.now = max(self.now, due)
+            self.now = due if due > self.now else self.now
             self._forget_cancelled()
             if action is not None:
                 action()
-        self.now = max(self.now, time_ns)
+        self.now = time_ns if time_ns > self.now else self.now
 
     def advance(self, delay_ns: int) -> None:
         """Move on by `delay_ns`."""

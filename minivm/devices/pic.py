@@ -231,19 +231,23 @@ class Pic:
         requests = self.irr & ~self.imr
         if not requests or self.awaited != OPERATIONAL:
             return None
-        rank, in_service = self._rank(requests), self._rank(self._blockers()) if self.isr else 8
+        rank = self._rank(requests)
         level = self._level_at(rank)
-        if rank < in_service or (rank == in_service and self._nests_in_itself(level)):
-            return level
-        return None
+        if self.isr:
+            in_service = self._rank(self._blockers())
+            if rank > in_service or (rank == in_service and not self._nests_in_itself(level)):
+                return None
+        return level
 
     def _nests_in_itself(self, level: int) -> bool:
         """Special fully nested mode: a slave in service may come back with a request of a higher priority."""
         return bool(self.icw4 & ICW4_SFNM) and self.is_cascade(level)
 
     def _resolve(self) -> None:
-        self.pending = bool(self.irr & ~self.imr) and self._best_request() is not None
-        self._output.set(self.pending)
+        pending = self._best_request() is not None
+        if pending != self.pending or pending:
+            self.pending = pending
+            self._output.set(pending)
 
     def _end_highest(self, otherwise: int = 0) -> int:
         """Non-specific EOI: end the highest interrupt in service and return its level, or `otherwise` if none."""

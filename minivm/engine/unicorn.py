@@ -323,8 +323,9 @@ class UnicornEngine:
 
     def skip_to(self, position: int) -> None:
         """Let time pass without executing anything: the CPU is halted."""
-        self._leave_block()
-        self._cell.retired = max(self._cell.retired, position)
+        cell = self._cell
+        cell.start = cell.retired = max(cell.retired, position)
+        cell.size, self._mid_block = 0, False
 
     def interrupt(self, vector: int) -> Exit | None:
         """Deliver the hardware interrupt `vector` now; a `Shutdown` when it could not be."""
