@@ -1,6 +1,5 @@
 """The application: panels on a desk, keys, a command line, and the way from a view to the panels."""
 
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -225,13 +224,9 @@ class MiniVMApp(App[None], inherit_bindings=False):
 
     @on(ViewReady)
     def _show_view(self) -> None:
-        began = time.monotonic()
+        self.session.hold = False
         view, self._latest = self._latest, None
-        if view is not None and view.running:
-            self.call_after_refresh(self._after_drawing, began)
-        else:
-            self.session.hold = False
-        if view is None:
+        if view is None or not self.screen_stack:  # it is being closed, and has no screens any more
             return
         self.view = view
         self.status.show(view, guest_has_keys=self.guest_has_keys)
@@ -241,16 +236,6 @@ class MiniVMApp(App[None], inherit_bindings=False):
                 panel.show_error(data)
             elif panel.name in view.panels:
                 panel.show(data, view)
-
-    def _after_drawing(self, began: float) -> None:
-        """Take the next view of a running machine only after a rest as long as this one took: keys get through."""
-        self.set_timer(max(0.001, min(0.25, time.monotonic() - began)), self._take_next)
-
-    def _take_next(self) -> None:
-        self.session.hold = False
-        if self._latest is not None:
-            self.session.hold = True
-            self._post(self.ViewReady())
 
     # -- work on the machine's thread ---------------------------------------------------------------------------------
     def do(self, work: Callable[[Debugger], Any], then: Callable[[Any], None] | None = None) -> None:
