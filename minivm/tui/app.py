@@ -365,6 +365,13 @@ class MiniVMApp(App[None], inherit_bindings=False):
         """The code panel."""
         return cast(CodePanel, self.desk.panels["code"])
 
+    def _watch_app_focus(self, focus: bool) -> None:
+        """Leave the focus where it is while another window has the keyboard.
+
+        Textual takes it away and gives it back at the next key, which then meets the wrong widget. A terminal in the
+        background, as tmux has it, tells of that at any moment.
+        """
+
     @property
     def guest_has_keys(self) -> bool:
         """True while keys go to the guest."""

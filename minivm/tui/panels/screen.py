@@ -70,8 +70,11 @@ class ScreenPanel(Panel, can_focus=True):
         """Give the key to the guest; nothing else gets to see it."""
         event.stop()
         event.prevent_default()
+        if self.app.focused is not self:  # typed right behind the release chord: it was on its way already
+            self.app.post_message(events.Key(event.key, event.character))
+            return
         if event.key in RELEASE:
-            self.app.call_later(self.app.action_guest)  # type: ignore[attr-defined]
+            self.app.action_guest()  # type: ignore[attr-defined]
             return
         pressed = events_for(event.key, event.character)
         if pressed:
