@@ -21,6 +21,7 @@ def image(source):
     return assemble(source).code.ljust(510, b"\0") + b"\x55\xaa"
 
 
+@pytest.mark.slow  # its limit is in milliseconds of the host, and it takes a core
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("layout", ["learn", "debug"])
 def test_a_key_acts_while_a_guest_floods_port_e9h(play, layout):
