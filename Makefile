@@ -10,7 +10,6 @@ run: $(STAMP)
 	@$(BIN)/minivm
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m timing
 	$(BIN)/python -m pytest -n auto
 
 check: check-style test
@@ -24,6 +23,7 @@ check-style: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/run.py
+	$(BIN)/python -m pytest -m timing
 
 docs: $(STAMP)
 	$(BIN)/python docs/make_pictures.py
