@@ -8,6 +8,7 @@
     ├── ExpressionError       a condition or an address that cannot be read or evaluated; exit status 2
     ├── SymbolError           a file whose symbols cannot be read; exit status 2
     ├── DiskError             a disk transfer that the host refused: past the end, read-only, full, EIO
+    ├── SnapshotError         a snapshot that cannot be read or written, or does not fit this machine; exit status 2
     ├── EngineError           the CPU engine is missing or is not the one that was probed
     ├── MemoryRangeError      the host asked for guest memory that does not exist
     └── ExpectationFailed     a script waited for a text that did not come; exit status 1
@@ -50,6 +51,10 @@ class ExpressionError(MiniVMError):
 
 class SymbolError(MiniVMError):
     """A file whose symbols and source lines cannot be read."""
+
+
+class SnapshotError(MiniVMError):
+    """A snapshot that cannot be read or written, or does not fit this machine; the text names file or field."""
 
 
 class EngineError(MiniVMError):
