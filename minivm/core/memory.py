@@ -5,12 +5,16 @@ rest the memory-mapped I/O bus, where an address that nobody claims reads as one
 """
 
 import mmap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from minivm.core.bus import Bus
 from minivm.core.record import record
 from minivm.errors import ConfigError, MemoryRangeError
+
+if TYPE_CHECKING:
+    from minivm.core.pagemap import Tracker
 
 KIB = 1 << 10
 MIB = 1 << 20
@@ -26,7 +30,8 @@ WriteListener = Callable[[int, int], None]
 class Memory:
     """The machine's RAM, `size_bytes` of zeros in one anonymous mapping.
 
-    Indexing reads and writes bytes by physical address: `memory[0xB8000:0xB8010]`.
+    Indexing reads and writes bytes by physical address: `memory[0xB8000:0xB8010]`. Pages are 4 KiB, numbered from 0.
+    RAM's host address never changes, whatever `fork` and `mark` do under it (docs/memory.md).
     """
 
     def __init__(self, size_bytes: int) -> None:
@@ -36,6 +41,7 @@ class Memory:
         self.buffer = mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self.view = memoryview(self.buffer)
         self.write_listeners: list[WriteListener] = []
+        self._tracker: Tracker | None = None
 
     def read(self, address: int, length: int) -> bytes:
         """Return `length` bytes at the physical `address`; raises `MemoryRangeError` outside RAM."""
@@ -65,14 +71,72 @@ class Memory:
     def __len__(self) -> int:
         return self.size
 
+    # -- copies and changes; only while no engine is running ----------------------------------------------------
+    def fork(self) -> "Memory":
+        """Return a memory with the same bytes; the two share each page until one of them writes to it.
+
+        The copy has no write listeners, and its first period (see `mark`) begins here. Raises `OSError` when the host
+        has no memory left.
+        """
+        child = Memory(self.size)
+        try:
+            child._tracker = self._pages().fork(child.buffer)
+        except BaseException:
+            child.close()
+            raise
+        return child
+
+    def mark(self) -> None:
+        """Begin a new period for `changed`."""
+        self._pages().mark()
+
+    def changed(self) -> list[int]:
+        """Return every page written since `mark` (without one: since the memory was made), in ascending order.
+
+        It does not matter who wrote: the guest, `write`, or somebody through `view`. A page may be listed that was
+        only read, or that holds the same bytes again; none is missing whose bytes differ.
+        """
+        return self._pages().changed()
+
+    def used(self) -> list[int]:
+        """Return every page that may hold something else than zeros, in ascending order."""
+        return self._pages().used()
+
+    def put_pages(self, pages: Mapping[int, bytes]) -> None:
+        """Make each page hold the 4096 bytes given; a page that does already is not touched.
+
+        Write listeners hear of each run of neighbours once. Raises `MemoryRangeError` for a page outside RAM or bytes
+        that are no page, before anything is written.
+        """
+        for page, data in pages.items():
+            self._check(page * PAGE, PAGE)
+            if len(data) != PAGE:
+                raise MemoryRangeError(f"{len(data)} bytes are no page of {PAGE}")
+        wanted = [page for page in sorted(pages) if self.buffer[page * PAGE : (page + 1) * PAGE] != pages[page]]
+        for first, last in _neighbours(wanted):
+            self.write(first * PAGE, b"".join(pages[page] for page in range(first, last)))
+
+    def zero_pages(self, pages: Iterable[int]) -> None:
+        """Make each of the `pages` hold zeros, as `put_pages` does."""
+        self.put_pages(dict.fromkeys(pages, _ZERO_PAGE))
+
     def close(self) -> None:
         """Give the mapping back; the engine that used it must be closed before.
 
-        A device may still hold its window on the memory: the mapping then goes when the device does.
+        A device may still hold its window on the memory: the mapping then goes when the device does. Forks live on.
         """
+        if self._tracker is not None:
+            self._tracker.close()
         self.view.release()
         with suppress(BufferError):
             self.buffer.close()
+
+    def _pages(self) -> "Tracker":
+        if self._tracker is None:
+            from minivm.core.pagemap import tracker_for  # most machines never fork
+
+            self._tracker = tracker_for(self.buffer)
+        return self._tracker
 
     def _range(self, key: int | slice) -> tuple[int, int]:
         if isinstance(key, int):
@@ -84,6 +148,20 @@ class Memory:
     def _check(self, address: int, length: int) -> None:
         if address < 0 or length < 0 or address + length > self.size:
             raise MemoryRangeError(f"{address:X}h, {length} bytes: outside RAM, which ends at {self.size:X}h")
+
+
+_ZERO_PAGE = bytes(PAGE)
+
+
+def _neighbours(pages: list[int]) -> list[tuple[int, int]]:
+    """Return the runs [first, last) of ascending page numbers."""
+    runs: list[tuple[int, int]] = []
+    for page in pages:
+        if runs and runs[-1][1] == page:
+            runs[-1] = (runs[-1][0], page + 1)
+        else:
+            runs.append((page, page + 1))
+    return runs
 
 
 @record
