@@ -1,12 +1,14 @@
 """Disks: raw images as arrays of 512-byte sectors.
 
 A `Disk` reads from a file (or from bytes) and keeps writes where they belong: in the file, or, for a snapshot, in a
-table of changed sectors that vanishes with the machine. The drive that shows it to the guest is another part.
+table of changed sectors that vanishes with the machine. Time travel *holds* a disk: its writes wait in the table, where
+they can be taken back, until `commit` or `close`. The drive that shows it to the guest is another part.
 """
 
 import errno
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -19,6 +21,7 @@ from minivm.storage.geometry import (
     floppy_for,
     hard_disk_geometry,
 )
+from minivm.storage.overlay import Overlay, SectorTable
 
 Medium = Literal["floppy", "disk"]
 
@@ -105,20 +108,37 @@ class FileStore:
             self._descriptor = -1
 
 
+class _Family:
+    """A disk and its forks: all read one store, which the last of them closes.
+
+    `version` counts how often the store was changed under the forks and the overlays.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.members: list[Disk] = []
+        self.version = 0
+
+
 class Disk:
     """An array of 512-byte sectors.
 
     `sectors` counts them, `geometry` is the shape that INT 13h reports, `floppy_type` is None for a hard disk. With
     `volatile`, writes are kept in memory and never reach `store`. What lies behind the end of `store` reads as zeros.
+    While a disk is `held`, its writes are kept in memory, too, but `commit` and `close` bring them to `store`: if the
+    host's process is killed before, they are lost, all of them, as if the guest had never written.
     """
 
     def __init__(self, store: Store, name: str, *, read_only: bool, volatile: bool, medium: Medium) -> None:
         self.name = name
         self.read_only = read_only
         self.volatile = volatile
+        self.held = False
         self.floppy_type: FloppyType | None = None
         self._store = store
-        self._changed: dict[int, bytes] = {}
+        self._family = _Family(store)
+        self._family.members.append(self)
+        self._changed = SectorTable()
         self._shape(medium, store.read(0, SECTOR))
 
     def _shape(self, medium: Medium, boot_sector: bytes) -> None:
@@ -152,9 +172,8 @@ class Disk:
         data = self._store.read(lba * SECTOR, count * SECTOR).ljust(count * SECTOR, b"\0")
         if not self._changed:
             return data
-        return b"".join(
-            self._changed.get(lba + index) or data[index * SECTOR : (index + 1) * SECTOR] for index in range(count)
-        )
+        changed = self._changed.get
+        return b"".join(changed(lba + index) or data[index * SECTOR : (index + 1) * SECTOR] for index in range(count))
 
     def write(self, lba: int, data: bytes) -> None:
         """Write whole sectors from `lba`; raises `DiskError` past the end, read-only, or when the host fails."""
@@ -164,28 +183,111 @@ class Disk:
         self._check(lba, count)
         if self.read_only:
             raise DiskError(f"{self.name}: is read-only")
-        if not self.volatile:
-            self._store.write(lba * SECTOR, bytes(data))
+        if self._writes_through:
+            self._write_store(lba, bytes(data))
             return
         for index in range(count):
-            self._changed[lba + index] = bytes(data[index * SECTOR : (index + 1) * SECTOR])
+            self._changed.put(lba + index, bytes(data[index * SECTOR : (index + 1) * SECTOR]))
 
+    # -- what is kept in memory -----------------------------------------------------------------------------------
     def changes(self) -> tuple[tuple[int, bytes], ...]:
-        """Return the sectors that a volatile disk keeps in memory, in order: what a snapshot must save."""
-        return tuple(sorted(self._changed.items()))
+        """Return the sectors that are kept in memory, in order: what a snapshot must save."""
+        return tuple(self._changed.copy())
 
-    def restore_changes(self, changes: tuple[tuple[int, bytes], ...]) -> None:
+    def restore_changes(self, changes: Iterable[tuple[int, bytes]]) -> None:
         """Replace the sectors that are kept in memory by `changes`."""
-        self._changed = dict(changes)
+        self._changed.replace(changes)
+
+    def overlay(self) -> Overlay:
+        """Return the sectors that are kept in memory, without copying them: what a keyframe remembers.
+
+        Raises `DiskError` for a disk that writes to its file; `hold` it first.
+        """
+        self._check_kept()
+        return self._changed.copy(self._family.version)
+
+    def restore_overlay(self, overlay: Overlay) -> None:
+        """Return to what the disk held when `overlay` was taken, of this disk or of one that it was forked from.
+
+        Raises `DiskError` when the file has been written since, by a `commit` or by another disk over it.
+        """
+        self._check_kept()
+        if overlay.version != self._family.version:
+            raise DiskError(f"{self.name}: its file was written since then, so the disk cannot go back")
+        self._changed.restore(overlay)
+
+    def _check_kept(self) -> None:
+        if self._writes_through:
+            raise DiskError(f"{self.name}: writes to its file, which cannot go back in time; hold the disk first")
+
+    def hold(self) -> None:
+        """Keep writes in memory from now on, so that they can be taken back; holding twice is harmless."""
+        self.held = True
+
+    def commit(self) -> None:
+        """Bring what is kept to the file and to the host's disk, then go on holding; nothing to do when volatile.
+
+        A crash in the middle leaves some sectors old and some new, each of them whole. Overlays from before can no more
+        be restored. Raises `DiskError` when the host fails; what is kept is still kept then.
+        """
+        if self.volatile or self.read_only or not self._changed:
+            return
+        for lba, data in self._changed.runs():
+            self._write_store(lba, data)
+        self._store.flush()
+        self._changed.replace(())
+
+    def discard(self) -> None:
+        """Forget what is kept in memory: the disk is the file's again."""
+        self._changed.replace(())
+
+    def fork(self) -> "Disk":
+        """Return a disk with the same sectors, whose own writes stay in memory; neither sees what the other writes."""
+        twin = object.__new__(Disk)
+        twin.__dict__.update(self.__dict__)
+        twin.volatile, twin.held = True, False
+        twin._changed = SectorTable()
+        twin._changed.restore(self._changed.copy())
+        self._family.members.append(twin)
+        return twin
 
     def flush(self) -> None:
-        """Make sure that what was written to the file is on the host's disk."""
-        if not self.read_only and not self.volatile:
+        """Make sure that what was written to the file is on the host's disk; what is held waits for `commit`."""
+        if not self.read_only and self._writes_through:
             self._store.flush()
 
     def close(self) -> None:
-        """Give the file back; closing twice is harmless."""
-        self._store.close()
+        """Commit what is held and give the file back; closing twice is harmless.
+
+        Call `discard` before to drop it instead. Raises `DiskError` when the host fails, with the file given back.
+        """
+        if self not in self._family.members:
+            return
+        try:
+            if self.held:
+                self.commit()
+        finally:
+            self._family.members.remove(self)
+            if not self._family.members:
+                self._store.close()
+
+    @property
+    def _writes_through(self) -> bool:
+        return not (self.volatile or self.held or self.read_only)
+
+    def _write_store(self, lba: int, data: bytes) -> None:
+        """Change the store; the forks first take the old sectors into their own tables."""
+        family = self._family
+        for fork in family.members:
+            if fork is not self:
+                fork._keep(lba, len(data) // SECTOR)
+        family.version += 1
+        self._store.write(lba * SECTOR, data)
+
+    def _keep(self, lba: int, count: int) -> None:
+        old = self.read(lba, count)
+        for index in range(count):
+            self._changed.put(lba + index, old[index * SECTOR : (index + 1) * SECTOR])
 
     def _check(self, lba: int, count: int) -> None:
         if lba < 0 or count < 0 or lba + count > self.sectors:
