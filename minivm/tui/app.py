@@ -28,6 +28,7 @@ from minivm.tui.panel import FollowAddress, Panel, Tell
 from minivm.tui.panels.code import CodePanel
 from minivm.tui.panels.explain import ExplainPanel
 from minivm.tui.panels.screen import ScreenPanel
+from minivm.tui.search import pattern
 from minivm.tui.session import Session, View
 from minivm.tui.status import Status
 from minivm.tui.themes import THEMES
@@ -119,6 +120,9 @@ class MiniVMApp(App[None], inherit_bindings=False):
         Binding("plus", "speed(1)", "Faster", show=False),
         Binding("minus", "speed(-1)", "Slower", show=False),
         Binding("n", "lesson", "Next step of the lesson", show=False),
+        Binding("slash", "search", "Search this panel", show=False),
+        Binding("y", "copy(False)", "Copy", show=False),
+        Binding("Y,shift+y", "copy(True)", "Copy the panel", show=False),
         Binding("ctrl+t", "next_theme", "Theme", show=False),
         Binding("ctrl+p", "command_palette", "Palette", show=False),
         Binding("ctrl+q", "quit_now", "Quit"),
@@ -582,7 +586,7 @@ class MiniVMApp(App[None], inherit_bindings=False):
         self.desk.panels[name].follow(linear)
 
     def _obey_find(self, rest: str) -> None:
-        wanted = commands.pattern(rest)
+        wanted = pattern(rest)
         start = self._found_at + 1 if rest == self._last_search else 0
         self._last_search = rest
         self.do(lambda debugger: commands.search(debugger, wanted, start), self._found)
@@ -648,9 +652,35 @@ class MiniVMApp(App[None], inherit_bindings=False):
     def _obey_trace(self, rest: str) -> None:
         self._obey_panel("trace")
 
+    @property
+    def meant(self) -> Panel:
+        """The panel with the focus; while the command line has it, the one before; else the first that can be seen."""
+        before = getattr(self, "_focused_before", None) if self.focused in (None, self.prompt) else self.focused
+        panel = self._panel_of(before)
+        return panel if panel is not None and panel.display else (self.desk.shown or [self.code])[0]
+
+    def action_search(self) -> None:
+        """Search in the panel that is meant."""
+        self.meant.action_search()
+
+    def action_copy(self, whole: bool) -> None:
+        """Copy from the panel that is meant."""
+        self.meant.action_copy_all() if whole else self.meant.action_copy()
+
+    def _obey_search(self, rest: str) -> None:
+        panel = self.meant
+        self.action_close_command()
+        if rest:
+            panel.search(rest, here=True)
+        else:
+            panel.action_search_end()
+
     def _obey_copy(self, rest: str) -> None:
-        self.copy_to_clipboard(cast(ScreenPanel, self.desk.panels["screen"]).text())
-        self._answer("the guest's screen is in the clipboard")
+        if rest and rest not in self.desk.panels:
+            raise ConfigError(f"{rest} is no panel; there are {', '.join(self.desk.panels)}")
+        panel = self.desk.panels[rest] if rest else self.meant
+        self.action_close_command()
+        panel.action_copy_all() if rest else panel.action_copy()
 
     def _obey_help(self, rest: str) -> None:
         self.action_close_command()

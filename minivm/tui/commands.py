@@ -138,22 +138,6 @@ def address(debugger: Debugger, text: str) -> int:
                          debugger.symbols).value  # fmt: skip
 
 
-def pattern(text: str) -> bytes:
-    """Return the bytes to search for: pairs of hexadecimal digits, or text, in quotes if it looks like digits."""
-    words = text.split()
-    if words and all(len(word) == 2 for word in words):
-        try:
-            return bytes(int(word, 16) for word in words)
-        except ValueError:
-            pass
-    from minivm.core.cp437 import encode
-
-    found = encode(text.strip().strip("\"'"))
-    if not found:
-        raise ConfigError("find what? Text, or bytes such as 55 AA")
-    return found
-
-
 def search(debugger: Debugger, wanted: bytes, start: int) -> int | None:
     """Return the first physical address from `start` on, then from 0, where the bytes are in RAM; None for nowhere."""
     view = debugger.machine.memory.view
@@ -216,7 +200,8 @@ APP_COMMANDS: dict[str, str] = {
     "theme": "theme NAME",
     "panel": "panel NAME: bring a panel to the front",
     "trace": "trace: show what was traced",
-    "copy": "copy: the guest's screen to the clipboard",
+    "search": "search TEXT: in the panel with the focus, as its key / does; N goes on",
+    "copy": "copy [PANEL]: a panel's text to the clipboard; without a name the line at the cursor",
     "help": "help: this list",
     "quit": "quit: end the session",
 }

@@ -17,6 +17,8 @@ KEYS = """
 | F6, Tab | next panel, also those behind a tab |
 | F2 | next layout: Run, Learn, Debug |
 | F3 | search memory for text or bytes |
+| / | search in this panel; N and Shift+N go on and back, Escape ends it |
+| Y, Shift+Y | copy the line at the cursor, or the whole panel; the mouse selects, too |
 | +, - | faster, slower: from one instruction a second to unlimited |
 | N | next step of the lesson, where the guest has one |
 | : | command line; `help` lists the commands |

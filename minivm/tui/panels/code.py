@@ -1,5 +1,8 @@
 """The program: instructions around the current one, with real addresses, bytes, symbols and breakpoints."""
 
+import asyncio
+from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
@@ -10,12 +13,17 @@ from minivm.core.record import record
 from minivm.debug.code import Instruction
 from minivm.debug.debugger import Debugger
 from minivm.errors import MiniVMError
-from minivm.tui.panel import FollowAddress, Panel, Tell
+from minivm.tui.panel import FollowAddress, Tell
+from minivm.tui.panels.base import AskingPanel
+from minivm.tui.search import spans
 from minivm.tui.session import Point, View
 
 _BYTES_SHOWN = 8
 _MARGIN = 3
 _LONGEST = 15
+_LAST = 0xFFFF_FFFF_FFFF_FFFF
+SEARCHED_PIECES, SEARCHED_AT_ONCE = 64, 256
+"""A search looks at so many pieces of so many instructions, and lets others to the machine's thread in between."""
 
 
 @record
@@ -31,7 +39,7 @@ class Line:
     target: int | None
 
 
-class CodePanel(Panel, can_focus=True):
+class CodePanel(AskingPanel, can_focus=True):
     """Disassembly that follows the instruction pointer, or stays where the user went."""
 
     name = "code"
@@ -41,8 +49,11 @@ class CodePanel(Panel, can_focus=True):
         "linear) addresses, bytes and labels. `►` marks the next instruction, `●` a breakpoint, `○` a disabled one.\n\n"
         "Arrows move the cursor; Enter goes where the instruction under it leads; **G** goes to an address; **Home** "
         "goes back to the next instruction; F9 sets or removes a breakpoint; F4 runs to the cursor. "
-        "Click the left margin for a breakpoint."
+        "Click the left margin for a breakpoint.\n\n"
+        f"/ searches addresses, bytes, instructions and labels in the {SEARCHED_PIECES * SEARCHED_AT_ONCE:,} "
+        "instructions behind the cursor; **N** and Shift+N go to the next and the previous place."
     )
+    question = "Search code: an instruction, a label, bytes without blanks"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", "Up", show=False),
         Binding("down", "move(1)", "Down", show=False),
@@ -194,6 +205,44 @@ class CodePanel(Panel, can_focus=True):
         """Return how many instructions fit: labels take rows as well."""
         return sum(1 for address in self._rows if address is not None) or 1
 
+    # -- searching and copying ----------------------------------------------------------------------------------------
+    def search(self, wanted: str, direction: int = 1, *, here: bool = False) -> None:
+        """Search the code behind the cursor, or before it; another search ends this one."""
+        self.mark(wanted)
+        self.run_worker(self._hunt(wanted, direction, here), group="search", exclusive=True, exit_on_error=False)
+
+    async def _hunt(self, wanted: str, direction: int, here: bool) -> None:
+        at: int | None = self.current
+        for _ in range(SEARCHED_PIECES):
+            if at is None:
+                break
+            look = _search_down if direction > 0 else _search_up
+            work = partial(look, at=at, wanted=wanted.lower(), here=here)
+            found, at = await asyncio.wrap_future(self.session.call(work))
+            here = direction > 0
+            if found is not None:
+                self.say("")
+                self.follow(found)
+                return
+        self.say(f"{wanted}: not found {'behind' if direction > 0 else 'before'} the cursor")
+
+    def mark(self, wanted: str) -> None:
+        """Mark this text in every line."""
+        self.wanted = wanted
+        if not wanted:
+            self.workers.cancel_group(self, "search")
+        self._redraw()
+
+    @property
+    def text_lines(self) -> Sequence[str]:
+        """The lines in view."""
+        return self._text.plain.splitlines()
+
+    @property
+    def text_line(self) -> int:
+        """The cursor's line."""
+        return self._rows.index(self.current) if self.current in self._rows else 0
+
     # -- drawing ------------------------------------------------------------------------------------------------------
     def _redraw(self) -> None:
         self._text = self._draw()
@@ -241,9 +290,38 @@ class CodePanel(Panel, can_focus=True):
         text.truncate(self.size.width, overflow="ellipsis", pad=True)
         if now:
             text.stylize(f"on {colours['panel']}")
+        for start, end in spans(text.plain, self.wanted):
+            text.stylize(f"bold {colours['background']} on {colours['warning']}", start, end)
         if line.linear == self.cursor and self.has_focus:
             text.stylize("underline", _MARGIN)
         return text
+
+
+def _search_down(debugger: Debugger, *, at: int, wanted: str, here: bool) -> tuple[int | None, int | None]:
+    """Return the first of the next instructions with `wanted` in its line, and where to go on."""
+    after = at
+    for instruction in debugger.instructions(at, SEARCHED_AT_ONCE):
+        if (here or instruction.address != at) and wanted in _searched(debugger, instruction):
+            return instruction.address, None
+        after = instruction.address + len(instruction.code)
+    return None, after if at < after <= _LAST - _LONGEST else None
+
+
+def _search_up(debugger: Debugger, *, at: int, wanted: str, here: bool) -> tuple[int | None, int | None]:
+    """Return the last of the instructions before `at` with `wanted` in its line, and where to go on."""
+    low = max(0, at - 4 * SEARCHED_AT_ONCE)
+    start = next((one for one in range(low, min(low + _LONGEST, at)) if _starts(debugger, one, at) is not None), low)
+    before = [one for one in debugger.instructions(start, at - start) if one.address < at] if start < at else []
+    for instruction in reversed(before):
+        if wanted in _searched(debugger, instruction):
+            return instruction.address, None
+    return None, start if start < at else None
+
+
+def _searched(debugger: Debugger, instruction: Instruction) -> str:
+    line = _line(debugger, instruction)
+    words = (line.shown, instruction.code.hex(), instruction.text, line.label, line.leads_to, line.source)
+    return " ".join(" ".join(word.split()) for word in words).lower()
 
 
 def _remark(file: str, text: str) -> str:

@@ -93,6 +93,13 @@ class DevicesPanel(ListingPanel):
             self.redraw()
             self.look_again()
 
+    def unfold(self) -> bool:
+        """Open all chips."""
+        if self.data is None or set(self.data.names) <= self.open:
+            return False
+        self.open |= set(self.data.names)
+        return True
+
     def action_open(self, wanted: bool) -> None:
         """Open or close what the cursor is on."""
         current = self.listing.current

@@ -14,11 +14,13 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
+from textual.selection import Selection
 from textual.strip import Strip
 
 from minivm.core.record import record
+from minivm.tui.search import spans
 
-ROLES = ("text", "dim", "head", "address", "value", "changed", "good", "bad", "note", "code", "cursor")
+ROLES = ("text", "dim", "head", "address", "value", "changed", "good", "bad", "note", "code", "cursor", "hit")
 
 
 @record
@@ -100,6 +102,7 @@ class Listing(ScrollView, can_focus=True):
         & .listing--code { color: $accent; }
         & .listing--line { background: $surface; }
         & .listing--cursor { text-style: reverse; }
+        & .listing--hit { background: $warning; color: $background; text-style: bold; }
         &:focus .listing--line { background: $primary 30%; }
     }
     """
@@ -157,6 +160,7 @@ class Listing(ScrollView, can_focus=True):
         self.rows: tuple[Row, ...] = ()
         self.cursor = 0
         self.follow_end = tail
+        self.wanted = ""
         self._lines: list[tuple[int, tuple[Part, ...]]] = []
         self._wrapped_at = 0
 
@@ -185,6 +189,12 @@ class Listing(ScrollView, can_focus=True):
         """All rows as plain text, for tests, search and copying."""
         return "\n".join(one.text.rstrip() for one in self.rows)
 
+    def mark(self, wanted: str) -> None:
+        """Mark every place with this text; "" marks none."""
+        if wanted != self.wanted:
+            self.wanted = wanted
+            self.refresh()
+
     def _wrap(self) -> None:
         width = max(1, self.scrollable_content_region.width)
         self._wrapped_at = width
@@ -208,7 +218,29 @@ class Listing(ScrollView, can_focus=True):
         if at == self.cursor:
             base += Style(bgcolor=self.get_component_styles("listing--line").background.rich_color)
         segments = [Segment(part.text, self._style(base, part)) for part in parts]
-        return Strip(segments).adjust_cell_length(width, base)
+        strip = Strip(segments)
+        if self.wanted:
+            strip = painted(strip, spans(strip.text, self.wanted), self.get_component_rich_style("listing--hit"))
+        return self._selectable(strip.adjust_cell_length(width, base), line)
+
+    def _selectable(self, strip: Strip, line: int) -> Strip:
+        """Return the strip so that the mouse can select in it, and with what it has selected."""
+        selection = self.text_selection
+        span = selection.get_span(line) if selection is not None else None
+        if span is not None:
+            start, end = span
+            end = strip.cell_length if end < 0 else end
+            strip = painted(strip, [(start, end)], self.screen.get_component_rich_style("screen--selection"))
+        return strip.apply_offsets(0, line)
+
+    def get_selection(self, selection: Selection) -> tuple[str, str]:
+        """Return what the mouse has selected, and what stands behind it."""
+        lines = ["".join(part.text for part in parts).rstrip() for _, parts in self._lines]
+        return selection.extract("\n".join(lines)), "\n"
+
+    def selection_updated(self, selection: Selection | None) -> None:
+        """Draw what is selected."""
+        self.refresh()
 
     def _style(self, base: Style, part: Part) -> Style:
         style = base + self.get_component_rich_style(f"listing--{part.role}", partial=True)
@@ -222,21 +254,21 @@ class Listing(ScrollView, can_focus=True):
         if self.endless:
             self.post_message(self.Beyond(by, "row"))
         else:
-            self._put_cursor(self.cursor + by)
+            self.put_cursor(self.cursor + by)
 
     def action_page(self, by: int) -> None:
         """Move the cursor by pages."""
         if self.endless:
             self.post_message(self.Beyond(by, "page"))
         else:
-            self._put_cursor(self.cursor + by * max(1, self.size.height - 1))
+            self.put_cursor(self.cursor + by * max(1, self.size.height - 1))
 
     def action_edge(self, direction: int) -> None:
         """Put the cursor on the first or last row."""
         if self.endless:
             self.post_message(self.Beyond(direction, "end"))
         else:
-            self._put_cursor(0 if direction < 0 else len(self.rows) - 1)
+            self.put_cursor(0 if direction < 0 else len(self.rows) - 1)
 
     def action_choose(self) -> None:
         """Do what Enter does on this row: follow its address, and tell the panel."""
@@ -248,11 +280,15 @@ class Listing(ScrollView, can_focus=True):
                 self.post_message(self.Followed(link.address, link.role == "code"))
 
     def on_click(self, event: events.Click) -> None:
-        """Put the cursor where the mouse is, and follow the address under it."""
+        """Put the cursor where the mouse is, and follow the address under it; selecting text does neither."""
+        if event.chain > 1:
+            event.prevent_default()  # Textual would select all of it
+        if self.text_selection is not None:
+            return
         line = event.y + self.scroll_offset.y
         if not 0 <= line < len(self._lines):
             return
-        self._put_cursor(self._lines[line][0])
+        self.put_cursor(self._lines[line][0])
         column = event.x
         meta = event.style.meta
         current = self.current
@@ -263,7 +299,8 @@ class Listing(ScrollView, can_focus=True):
         elif current is not None:
             self.post_message(self.Pointed(current, column))
 
-    def _put_cursor(self, wanted: int) -> None:
+    def put_cursor(self, wanted: int) -> None:
+        """Put the cursor on a row, and bring it into view."""
         self.cursor = max(0, min(wanted, len(self.rows) - 1))
         lines = [number for number, (at, _) in enumerate(self._lines) if at == self.cursor]
         if lines:
@@ -271,6 +308,19 @@ class Listing(ScrollView, can_focus=True):
             self.scroll_to_region(region, animate=False, immediate=True, force=True)
         self.follow_end = self.tail and self.cursor == len(self.rows) - 1
         self.refresh()
+
+
+def painted(strip: Strip, places: Iterable[tuple[int, int]], style: Style) -> Strip:
+    """Return a strip with a style over some of its columns."""
+    for start, end in places:
+        cuts = [cut for cut in (start, end, strip.cell_length) if cut]
+        pieces = list(strip.divide(cuts))
+        first = 1 if start else 0
+        if first < len(pieces):
+            inner = [Segment(text, (old or Style()) + style) for text, old, _ in pieces[first]]
+            pieces[first] = Strip(inner)
+        strip = Strip.join(pieces)
+    return strip
 
 
 def broken(one: Row, width: int) -> list[tuple[Part, ...]]:

@@ -1,7 +1,8 @@
 """Memory as bytes: hexadecimal and code page 437, following an address or an expression such as `ss:sp`."""
 
+import asyncio
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 from textual import events
@@ -17,6 +18,7 @@ from minivm.tui.panel import FollowAddress
 from minivm.tui.panels.base import ListingPanel
 from minivm.tui.panels.changes import Changes
 from minivm.tui.panels.listing import Listing, Part, Row, merged
+from minivm.tui.search import find_bytes, pattern, pieces
 
 _WIDTHS = (16, 8, 4)
 _PAGE = 0x1000
@@ -46,9 +48,12 @@ class MemoryPanel(ListingPanel):
         "Bytes that changed since the last look are marked. ?? is no memory, or a device.\n\n"
         "G goes to an address or expression (7C00h, ss:sp, main+4) and stays there; F follows the stack, DS:SI, ES:DI "
         "or CS:IP as they move. Arrows move byte by byte, Page Up and Page Down turn the page. E changes bytes at the "
-        "cursor: hexadecimal ones (90 90) or a text in quotes. Enter follows the address that is stored there."
+        "cursor: hexadecimal ones (90 90) or a text in quotes. Enter follows the address that is stored there.\n\n"
+        "/ searches all memory for bytes (`de ad be ef`) or a text, in quotes if it looks like bytes; N and Shift+N "
+        "go to the next and the previous place."
     )
-    keys = "G goto, F follow, E edit"
+    keys = "G goto, F follow, E edit, / find"
+    question = 'Search memory: "text" or bytes, as de ad be ef'
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("g", "goto", "Go to", show=False),
         Binding("f", "follow_next", "Follow", show=False),
@@ -64,6 +69,8 @@ class MemoryPanel(ListingPanel):
         self.following = ""
         self._changes = Changes()
         self._changed: frozenset[object] = frozenset()
+        self._pattern = b""
+        self._marked: frozenset[int] = frozenset()
 
     # -- what is seen ---------------------------------------------------------------------------------------------
     @property
@@ -107,6 +114,7 @@ class MemoryPanel(ListingPanel):
         seen = {data.start + offset: byte for offset, byte in enumerate(data.data)}
         self._changed = self._changes.look(data.now, seen)
         count = self.per_row
+        self._marked = self._hits(data)
         where = f" follows {self.following}" if self.following else ""
         self.tell_edge(data.problem or f"{self.at:X}h{where}")
         for at in range(0, len(data.data), count):
@@ -116,7 +124,63 @@ class MemoryPanel(ListingPanel):
     def _row(self, start: int, data: tuple[int | None, ...]) -> Row:
         here = range(start, start + len(data))
         changed = tuple(at for at in here if at in self._changed) if self._changed else ()
-        return _drawn(start, data, self.at if self.at in here else None, changed)
+        hits = tuple(at for at in here if at in self._marked) if self._marked else ()
+        return _drawn(start, data, self.at if self.at in here else None, changed, hits)
+
+    # -- searching ------------------------------------------------------------------------------------------------
+    def search(self, wanted: str, direction: int = 1, *, here: bool = False) -> None:
+        """Search guest memory from the cursor on; another search ends this one."""
+        try:
+            data = pattern(wanted)
+        except MiniVMError as error:
+            self.say(str(error))
+            return
+        self.mark(wanted)
+        self._pattern = data
+        self.tell_edge("searching")
+        at = self.at - 1 if here and direction > 0 else self.at
+        self.run_worker(self._hunt(data, at, direction), group="search", exclusive=True, exit_on_error=False)
+
+    async def _hunt(self, data: bytes, at: int, direction: int) -> None:
+        size = self.session.machine.memory.size
+        for piece in pieces(at, size, direction):
+            work = partial(find_bytes, wanted=data, where=piece, direction=direction)
+            found = await asyncio.wrap_future(self.session.call(work))
+            if found is not None:
+                self.say("")
+                self.follow(found)
+                break
+        else:
+            self.not_found(self.wanted)
+        self.redraw()
+        self.look_again()
+
+    def mark(self, wanted: str) -> None:
+        """Mark nothing any more, or what a search will find."""
+        self.wanted = wanted
+        self._pattern = b""
+        if not wanted:
+            self.workers.cancel_group(self, "search")
+        self.redraw()
+
+    def _hits(self, data: Bytes) -> frozenset[int]:
+        """Return the addresses in view that belong to a hit."""
+        wanted = self._pattern
+        if not wanted:
+            return frozenset()
+        known = bytes(byte or 0 for byte in data.data)
+        found: set[int] = set()
+        at = known.find(wanted)
+        while at >= 0:
+            found.update(range(data.start + at, data.start + at + len(wanted)))
+            at = known.find(wanted, at + 1)
+        return frozenset(found)
+
+    def chosen_text(self) -> str:
+        """Return the row with the cursor."""
+        at = (self.at - self.start) // self.per_row
+        lines = self.text_lines
+        return lines[at].strip() if 0 <= at < len(lines) else ""
 
     # -- keys and mouse -------------------------------------------------------------------------------------------
     def action_goto(self) -> None:
@@ -202,10 +266,12 @@ class MemoryPanel(ListingPanel):
 
 
 @lru_cache(maxsize=512)
-def _drawn(start: int, data: tuple[int | None, ...], cursor: int | None, changed: tuple[int, ...]) -> Row:
+def _drawn(
+    start: int, data: tuple[int | None, ...], cursor: int | None, changed: tuple[int, ...], hits: tuple[int, ...]
+) -> Row:
     wide = 8 if start <= 0xFFFF_FFFF else 16
     parts = [Part(f"{start:0{wide}X}  ", "address")]
-    roles = [_role(start + offset, byte, cursor, changed) for offset, byte in enumerate(data)]
+    roles = [_role(start + offset, byte, cursor, changed, hits) for offset, byte in enumerate(data)]
     for role, byte in zip(roles, data, strict=True):
         parts += [Part("??" if byte is None else f"{byte:02X}", role), Part(" ")]
     parts.append(Part(" "))
@@ -214,9 +280,11 @@ def _drawn(start: int, data: tuple[int | None, ...], cursor: int | None, changed
     return Row(merged(parts), key=f"{start:X}")
 
 
-def _role(address: int, byte: int | None, cursor: int | None, changed: tuple[int, ...]) -> str:
+def _role(address: int, byte: int | None, cursor: int | None, changed: tuple[int, ...], hits: tuple[int, ...]) -> str:
     if address == cursor:
         return "cursor"
+    if address in hits:
+        return "hit"
     if address in changed:
         return "changed"
     return "dim" if not byte else "value"

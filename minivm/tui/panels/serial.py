@@ -38,7 +38,8 @@ class SerialPanel(ListingPanel):
     help = (
         "What the guest sent over a serial port, its last 500 lines or 16 KiB, without terminal escapes. **I** or "
         "Enter opens a line to type into; each Enter sends it with a carriage return, `\\n`, `\\t` and `\\e` are "
-        "understood, and Escape closes it. **P** goes to the other port. The debug console's bytes "
+        "understood, and Escape closes it. / looks through the whole log, which then stands still "
+        "until Escape. **P** goes to the other port. The debug console's bytes "
         "(port E9h) count as COM1's."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -50,23 +51,51 @@ class SerialPanel(ListingPanel):
         super().__init__(**named)
         self.listing = Listing(tail=True)
         self.port = 0
+        self._whole = False  # show the whole log, and stand still
+        self._held: Line | None = None
 
     def collect(self, debugger: Debugger) -> Line | None:
         """Copy the end of the log."""
         ports = getattr(debugger.machine.console, "ports", ())
         if not ports:
             return None
+        if self._held is not None:
+            return self._held
         log = ports[self.port % len(ports)]
-        return Line(self.port % len(ports), len(ports), readable(bytes(log.data[-SHOWN_BYTES:])),
-                    log.dropped + len(log.data))  # fmt: skip
+        data = bytes(log.data if self._whole else log.data[-SHOWN_BYTES:])
+        line = Line(self.port % len(ports), len(ports), readable(data), log.dropped + len(log.data))
+        self._held = line if self._whole else None
+        return line
 
     def rows(self, data: Line) -> Iterable[Row]:
         """Return the lines of the log."""
-        self.tell_edge(f"COM{data.port + 1}, {data.total:,} bytes")
+        held = "held for the search, Esc goes on, " if self._whole else ""
+        self.tell_edge(f"{held}COM{data.port + 1}, {data.total:,} bytes")
         if not data.total:
             yield sentence(f"Nothing has come over COM{data.port + 1} yet.", "note")
             return
-        yield from (row(line, indent=0) for line in data.text.split("\n")[-SHOWN_LINES:])
+        yield from (row(line, indent=0) for line in data.text.split("\n")[0 if self._whole else -SHOWN_LINES :])
+
+    def unfold(self) -> bool:
+        """Show the whole log, and hold it while something is searched for."""
+        was, self._whole = self._whole, True
+        return not was
+
+    def mark(self, wanted: str) -> None:
+        """Go on once nothing is searched for."""
+        super().mark(wanted)
+        if not wanted and self._whole:
+            self._whole, self._held = False, None
+            self.look_again()
+
+    def action_copy_all(self) -> None:
+        """Copy the whole log."""
+
+        def log(debugger: Debugger) -> str:
+            ports = getattr(debugger.machine.console, "ports", ())
+            return readable(bytes(ports[self.port % len(ports)].data)) if ports else ""
+
+        self.command(log, lambda text: self.copy(text, "copied the whole log"))
 
     def action_type(self) -> None:
         """Open the line to type into."""
@@ -74,6 +103,7 @@ class SerialPanel(ListingPanel):
 
     def action_port(self) -> None:
         """Go to the next port."""
+        self.mark("")
         self.port = (self.port + 1) % max(1, self.data.ports if self.data is not None else 1)
         self.look_again()
 

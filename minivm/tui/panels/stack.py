@@ -15,6 +15,7 @@ from minivm.tui.panels.changes import Changes
 from minivm.tui.panels.listing import Part, Row, row, sentence
 
 _MOST_FRAMES = 64
+_SEARCHED_WORDS = 512
 _SMALLEST_NAMED = 0x400
 """Numbers below this are hardly addresses: the real-mode vector table lies there."""
 
@@ -71,12 +72,14 @@ class StackPanel(ListingPanel):
     def __init__(self, **named: Any) -> None:
         super().__init__(**named)
         self.framed = False
+        self._deep = False
         self._changes = Changes()
 
     def collect(self, debugger: Debugger) -> Stack:
         """Read as many words as there is room for."""
         reader = _Reader(debugger)
-        words = tuple(reader.words(max(4, self.listing.size.height - 1)))
+        room = max(4, self.listing.size.height - 1)
+        words = tuple(reader.words(max(room, _SEARCHED_WORDS) if self._deep else room))
         frames = tuple(reader.frames()) if self.framed else ()
         return Stack(reader.described, reader.size, words, frames, debugger.machine.now)
 
@@ -107,6 +110,18 @@ class StackPanel(ListingPanel):
             else:
                 parts.append(Part(one.note, "note"))
             yield Row(tuple(parts), key=f"{one.linear:X}")
+
+    def unfold(self) -> bool:
+        """Read further up."""
+        was, self._deep = self._deep, True
+        return not was
+
+    def mark(self, wanted: str) -> None:
+        """Read no more than there is room for, once nothing is searched for."""
+        super().mark(wanted)
+        if not wanted and self._deep:
+            self._deep = False
+            self.look_again()
 
     def action_frames(self) -> None:
         """Show frames instead of words, or words again."""

@@ -18,6 +18,7 @@ from minivm.tui.panels.base import ListingPanel
 from minivm.tui.panels.listing import Listing, Part, Row, row, sentence
 
 _MOST_ENTRIES = 256
+_SECTIONS = frozenset({"gdt", "ldt", "idt", "tss", "pages", "walk"})
 _POWER_ON_LIMIT = 0xFFFF
 
 
@@ -59,6 +60,11 @@ class TablesPanel(ListingPanel):
     def rows(self, data: tuple[Row, ...]) -> Iterable[Row]:
         """Return what was collected: it is rows already."""
         return data
+
+    def unfold(self) -> bool:
+        """Open every table, but not the directories inside the page tables."""
+        was, self.open = self.open, self.open | _SECTIONS
+        return not was >= _SECTIONS
 
     def action_walk(self) -> None:
         """Ask for an address to walk."""

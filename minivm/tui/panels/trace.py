@@ -50,8 +50,8 @@ class TracePanel(ListingPanel):
         "The last events, the newest at the end: hardware interrupts, INT n, exceptions, port accesses with the "
         "meaning of each value, and mode changes. It records only while this panel is in view, so that a machine "
         "whose trace nobody reads runs at full speed.\n\n"
-        "**K** shows only one kind of events, then the next; **C** forgets them. Enter or a click on an address shows "
-        "the code that was running."
+        "**K** shows only one kind of events, then the next; **C** forgets them. / looks through all that are kept, "
+        "which then stand still until Escape. Enter or a click on an address shows the code that was running."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("k", "kinds", "Kinds", show=False),
@@ -66,6 +66,8 @@ class TracePanel(ListingPanel):
         self._told: deque[Told] = deque(maxlen=SHOWN_EVENTS)
         self._seen = 0
         self._wanted = False
+        self._whole = False  # show all that is kept, and stand still
+        self._held: Events | None = None
 
     # -- recording ------------------------------------------------------------------------------------------------
     def on_show(self) -> None:
@@ -93,7 +95,13 @@ class TracePanel(ListingPanel):
         recorder = self._recorder
         if self._wanted and not recorder.running:
             recorder.start()
+        if self._held is not None:
+            return self._held
         total = sum(recorder.counts.values())
+        if self._whole:
+            told = tuple(Told(event, event_words(debugger, event)) for event in recorder.events)
+            self._held = Events(told, tuple(recorder.counts.items()))
+            return self._held
         new = min(total - self._seen, len(recorder.events), SHOWN_EVENTS)
         self._seen = total
         for event in islice(recorder.events, len(recorder.events) - new, None):
@@ -104,12 +112,34 @@ class TracePanel(ListingPanel):
     def rows(self, data: Events) -> Iterable[Row]:
         """Return a row for each event of the chosen kinds."""
         total = sum(count for _, count in data.counts)
-        self.tell_edge(f"{self.filter}, {total:,} events")
+        held = "held for the search, Esc goes on, " if self._whole else ""
+        self.tell_edge(f"{held}{self.filter}, {total:,} events")
         kinds = _FILTERS[self.filter]
         found = [one for one in data.told if not kinds or one.event.kind in kinds]
         if not found:
             yield sentence("Nothing has happened since this panel came into view.", "note")
         yield from map(_event_row, found)
+
+    def unfold(self) -> bool:
+        """Show all events that are kept, and hold them while something is searched for."""
+        was, self._whole = self._whole, True
+        return not was
+
+    def mark(self, wanted: str) -> None:
+        """Go on once nothing is searched for."""
+        super().mark(wanted)
+        if not wanted and self._whole:
+            self._whole, self._held = False, None
+            self.look_again()
+
+    def action_copy_all(self) -> None:
+        """Copy all events that are kept."""
+
+        def told(debugger: Debugger) -> str:
+            events = self._recorder.events if self._recorder is not None else ()
+            return "\n".join(_event_row(Told(one, event_words(debugger, one))).text.rstrip() for one in events)
+
+        self.command(told, lambda text: self.copy(text, "copied all events"))
 
     def action_kinds(self) -> None:
         """Show the next kind of events."""
@@ -119,6 +149,7 @@ class TracePanel(ListingPanel):
 
     def action_clear(self) -> None:
         """Forget all events."""
+        self.mark("")
         self.command(lambda debugger: self._told.clear())
 
 

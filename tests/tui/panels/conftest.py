@@ -110,7 +110,7 @@ class Stage(App[None]):
     @property
     def visible(self) -> str:
         """The lines of the listing as they stand on the terminal."""
-        listing = self.panel.listing
+        listing = getattr(self.panel, "listing", self.panel)
         return "\n".join(listing.render_line(line).text for line in range(listing.size.height))
 
     @property
@@ -148,7 +148,7 @@ def play(
                 await asyncio.wrap_future(session.call(lambda debugger: arrive(debugger, at, ms)))
                 async with stage.run_test(size=size) as pilot:
                     stage.pilot = pilot
-                    panel.listing.focus()
+                    getattr(panel, "listing", panel).focus()
                     await stage.settle()
                     await scenario(stage)
             finally:
