@@ -10,7 +10,7 @@ from minivm.config import DiskSpec, MachineConfig
 from minivm.console import Console, SerialLog
 from minivm.core.bus import Bus
 from minivm.core.clock import Clock
-from minivm.core.device import Line, Wire
+from minivm.core.device import Wire
 from minivm.core.memory import KIB, MIB, AddressSpace, Memory, Region
 from minivm.devices.cmos import Cmos
 from minivm.devices.debugcon import DebugConsole
@@ -22,7 +22,7 @@ from minivm.devices.post import PostCode
 from minivm.devices.power import PowerSwitch
 from minivm.devices.ps2_keyboard import Ps2Keyboard
 from minivm.devices.reset_control import ResetControl
-from minivm.devices.system_control import Port92, PortB
+from minivm.devices.system_control import A20Gate, Port92, PortB
 from minivm.devices.uart import Uart
 from minivm.devices.vga import VgaText
 from minivm.engine.unicorn import UnicornEngine
@@ -95,7 +95,7 @@ class _Pc:
         clock, config = self.clock, self._config
         self.pic = PicPair(Wire(self.engine.set_intr))
         irq = self.pic.line
-        self.a20: Line = Wire(self.engine.set_a20)
+        self.a20 = A20Gate(self.engine.set_a20)
         self.pit = Pit(clock, (irq(0), None, None))
         self.cmos = Cmos(clock, irq(8), config.rtc, nvram=self._nvram())
         self.log, self.lines = SerialLog(), (SerialLog(), SerialLog())
@@ -159,9 +159,9 @@ class _Pc:
         devices = {
             "pit": self.pit, "cmos": self.cmos, "uart0": self.com1, "uart1": self.com2, "keyboard": self.keyboard,
             "i8042": self.i8042, "vga": self.vga, "port_b": self.port_b, "port_92": self.port_92,
-            "reset_control": self.reset_control,
+            "a20": self.a20, "reset_control": self.reset_control,
             "post_code": self.post_code, "pic": self.pic,
-        }  # fmt: skip
+        }  # fmt: skip  # what others drive comes after them: the gate, the PIC
         self.machine = Machine(
             engine=self.engine, memory=self.memory, space=self.space, ports=self._plain_ports, clock=self.clock,
             interrupts=self.pic, devices=devices, power_on=self._power_on,

@@ -130,3 +130,41 @@ class Port92:
     def _drive(self, control: int) -> None:
         self._control = control
         self._a20.set(bool(control & PORT_92_A20))
+
+
+@record
+class A20GateState:
+    """Whether address line 20 gets through."""
+
+    open: bool
+
+
+class A20Gate:
+    """The gate on address line 20, a `Line` that port 92h and the keyboard controller drive, and a `Device`.
+
+    Each of them says what it wants and the last one has it. Neither knows of the other, so the gate itself remembers: a
+    restored machine could not tell from its drivers who spoke last. It powers on open.
+    """
+
+    def __init__(self, switch: Callable[[bool], None]) -> None:
+        self.open = True
+        self._switch = switch
+
+    def set(self, level: bool) -> None:
+        """Open or close the gate; setting the same level again changes nothing."""
+        if level != self.open:
+            self.open = level
+            self._switch(level)
+
+    def reset(self) -> None:
+        """Open the gate, as a BIOS expects it."""
+        self.restore(A20GateState(True))
+
+    def state(self) -> A20GateState:
+        """Return how the gate stands."""
+        return A20GateState(self.open)
+
+    def restore(self, state: A20GateState) -> None:
+        """Put the gate as it stood, whatever its drivers have said meanwhile: restore it after them."""
+        self.open = state.open
+        self._switch(state.open)

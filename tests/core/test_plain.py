@@ -203,7 +203,7 @@ def test_foreign_data_is_never_anything_but_a_snapshot_error(data):
 
 
 # -- the real thing ---------------------------------------------------------------------------------------------
-DEVICES = ("pit", "cmos", "uart0", "uart1", "keyboard", "i8042", "vga", "port_b", "port_92", "reset_control",
+DEVICES = ("pit", "cmos", "uart0", "uart1", "keyboard", "i8042", "vga", "port_b", "port_92", "a20", "reset_control",
            "post_code", "pic")  # fmt: skip
 
 

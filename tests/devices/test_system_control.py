@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from minivm.core.clock import Clock
 from minivm.core.device import Wire
-from minivm.devices.system_control import Port92, Port92State, PortB, PortBState
+from minivm.devices.system_control import A20Gate, A20GateState, Port92, Port92State, PortB, PortBState
 
 
 class PortBBench:
@@ -134,6 +134,28 @@ def test_port_92_saves_and_restores_without_resetting_anybody() -> None:
     other = Port92Bench()
     other.port.restore(saved)
     assert (other.port.state(), other.a20.level, other.resets) == (saved, True, 0)
+
+
+def test_the_gate_obeys_who_spoke_last_and_tells_the_cpu_only_of_changes() -> None:
+    heard: list[bool] = []
+    gate = A20Gate(heard.append)
+    for level in (True, False, False, True, False):
+        gate.set(level)
+    assert heard == [False, True, False]
+    gate.reset()
+    assert (gate.state(), heard[-1]) == (A20GateState(open=True), True)
+
+
+def test_the_gate_stands_after_a_restore_as_it_stood_whatever_its_drivers_say() -> None:
+    heard: list[bool] = []
+    gate = A20Gate(heard.append)
+    gate.set(False)
+    saved = gate.state()
+    gate.set(True)
+    gate.restore(saved)
+    assert (gate.state(), heard[-1]) == (saved, False)
+    gate.set(True)
+    assert heard[-1] is True
 
 
 @settings(max_examples=50, deadline=None)
