@@ -7,11 +7,10 @@ change the user interface itself are in `app`.
 from collections.abc import Callable
 
 from minivm.core.record import record
-from minivm.debug.debugger import CATCH_KINDS, WATCH_KINDS, DebugError, Debugger
+from minivm.debug.debugger import CATCH_KINDS, WATCH_KINDS, Debugger
 from minivm.debug.expressions import compile_expression, parse_address
-from minivm.engine.cpustate import SEGMENT_NAMES
 from minivm.errors import ConfigError
-from minivm.tui.panels.registers import FLAGS
+from minivm.tui.setting import set_value
 
 Work = Callable[[Debugger, str], str]
 _SEARCH_PIECE = 1 << 20
@@ -95,35 +94,7 @@ def _set(debugger: Debugger, rest: str) -> str:
     target = target.strip()
     if not target or not text.strip():
         raise ConfigError("write set NAME VALUE or set [ADDRESS] = VALUE, as in set ax 1234h")
-    value = debugger.evaluate(text.strip())
-    if target.upper() in FLAGS:
-        return _set_flag(debugger, target.upper(), value)
-    place = compile_expression(target, debugger.symbols).place(debugger.context)
-    if place is not None and place.kind == "linear":
-        debugger.write(place.address, (value & ((1 << 8 * place.size) - 1)).to_bytes(place.size, "little"))
-    elif place is not None and place.kind == "register":
-        _set_register(debugger, place.name, value)
-    else:
-        raise ConfigError(f"{target} can not be set; give a register, a flag or memory in brackets")
-    return f"{target} is {value:X}h"
-
-
-def _set_register(debugger: Debugger, name: str, value: int) -> None:
-    if name not in SEGMENT_NAMES:
-        debugger.set_register(name, value)
-        return
-    if debugger.machine.cpu.mode not in ("real", "vm86"):
-        raise DebugError(f"{name} has a hidden part in protected mode, which only the guest can load")
-    debugger.set_register(name, value & 0xFFFF)
-    debugger.set_register(f"{name}_base", (value & 0xFFFF) << 4)
-
-
-def _set_flag(debugger: Debugger, name: str, value: int) -> str:
-    if value not in (0, 1):
-        raise ConfigError(f"{name} is a flag: 0 or 1")
-    bit, flags = 1 << FLAGS[name], debugger.machine.cpu.rflags
-    debugger.set_register("rflags", flags | bit if value else flags & ~bit)
-    return f"{name} is {value}"
+    return set_value(debugger, target, text.strip())
 
 
 def assemble(debugger: Debugger, linear: int, text: str) -> str:

@@ -16,6 +16,8 @@ from minivm.tui.panel import Panel
 SMALLEST = (40, 12)
 """Below this many columns and rows nothing of use can be shown."""
 LAYOUTS = ("run", "learn", "debug")
+_REGISTERS = 14
+"""Rows for the registers of 16- and 32-bit code in their border; those of 64-bit code scroll."""
 SCREEN_WIDTH, SCREEN_HEIGHT = 82, 27
 """A text screen of 80 x 25 in its border."""
 
@@ -69,7 +71,7 @@ def _learn(width: int, height: int, names: _Names) -> list[Place]:
     screen = min(SCREEN_HEIGHT, height // 2 if height < 45 else height)
     if height >= SCREEN_HEIGHT + 10:
         screen = SCREEN_HEIGHT
-    registers = min(22, height // 2)
+    registers = min(_REGISTERS, height // 2)
     return [
         *_column(Box(0, 0, left, height), [(names.take("screen"), screen), (names.take("code"), 0)]),
         *_column(

@@ -146,9 +146,12 @@ def test_enter_on_a_register_edits_it(play, program):
     async def script(stage):
         stage.app.set_focus(stage.panel("registers"))
         await stage.press("down", "enter")
-        assert stage.app.prompt.value == "set bx "
-        stage.app.prompt.value += "1234h"
+        field = stage.panel("registers").field
+        assert field.has_focus
+        field.value = "1234h"
         await stage.press("enter")
+        await stage.until(lambda: stage.panel("registers").has_focus)
+        await stage.settle()
         assert stage.app.view.registers["rbx"] & 0xFFFF == 0x1234
         assert "1234" in stage.text
 

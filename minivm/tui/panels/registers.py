@@ -1,22 +1,41 @@
-"""The CPU's registers: what changed since the last stop is marked, flags have their names, Enter edits."""
+"""The CPU's registers: what changed since the last stop is marked, flags have their names, Enter edits in place.
 
-from collections.abc import Iterable
+A second page has the FPU's and SSE's.
+"""
+
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from rich.text import Text
 from textual import events
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from minivm.core.record import record
 from minivm.debug.debugger import Debugger
-from minivm.tui.panel import Panel
+from minivm.debug.inspect_fpu import (
+    FpuState,
+    control_words,
+    doubles_words,
+    extended_words,
+    floats_words,
+    fpu_state,
+    mxcsr_words,
+    status_words,
+)
+from minivm.tui.panels.base import AskingPanel
+from minivm.tui.panels.changes import Changes
+from minivm.tui.prompt import PanelPrompt
+from minivm.tui.search import spans
 from minivm.tui.session import View
+from minivm.tui.setting import FLAGS, RARE_FLAGS, set_value
 
-FLAGS = {"OF": 11, "DF": 10, "IF": 9, "TF": 8, "SF": 7, "ZF": 6, "AF": 4, "PF": 2, "CF": 0}
-_RARE_FLAGS = {"NT": 14, "RF": 16, "VM": 17, "AC": 18, "ID": 21}
 _CR0 = {"PE": 0, "MP": 1, "EM": 2, "TS": 3, "NE": 5, "WP": 16, "AM": 18, "PG": 31}
 _CR4 = {"VME": 0, "PSE": 4, "PAE": 5, "PGE": 7, "OSFXSR": 9, "SMEP": 20, "SMAP": 21}
 _GENERAL = ("ax", "bx", "cx", "dx", "si", "di", "bp", "sp")
+_FLAG_NAMES = frozenset(name.lower() for name in FLAGS)
+_FIELD = 24
+"""How wide the line over a register may become."""
 _SEGMENTS = ("cs", "ds", "es", "ss", "fs", "gs")
 
 
@@ -31,7 +50,15 @@ class Item:
     note: str = ""
 
 
-class RegistersPanel(Panel, can_focus=True):
+class RegisterField(PanelPrompt):
+    """The line that lies over a register's value while it is edited."""
+
+    DEFAULT_CSS = """
+    RegisterField { dock: none; position: absolute; background: $primary 40%; }
+    """
+
+
+class RegistersPanel(AskingPanel, can_focus=True):
     """General registers, segments with their bases, flags and control registers."""
 
     name = "registers"
@@ -39,12 +66,16 @@ class RegistersPanel(Panel, can_focus=True):
     help = (
         "The CPU's registers in the width of its mode. **Bold and underlined** values changed since the machine last "
         "stood still. Of the flags, capital letters are set. Segments show selector and base.\n\n"
-        "Arrows choose a register, Enter or a click edits it (`set ax 1234h`); a flag is set as `set zf 1`."
+        "Arrows choose a register, Enter or a second click edits it in its place: a number or an expression (`1234h`, "
+        "`bx + 2`, for a flag `0` or `1`); Enter stores it, Escape leaves it as it was.\n\n"
+        "**F** turns to the FPU and SSE and back: control, status and MXCSR with the names of their bits, ST0 to ST7 "
+        "with their tags, XMM registers as one number, as four floats and as two doubles."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,left", "move(-1)", "Previous", show=False),
         Binding("down,right", "move(1)", "Next", show=False),
         Binding("enter", "edit", "Edit", show=False),
+        Binding("f", "page", "FPU", show=False),
     ]
 
     def __init__(self) -> None:
@@ -55,23 +86,41 @@ class RegistersPanel(Panel, can_focus=True):
         self._view: View | None = None
         self._bases: dict[str, int] = {}
         self._text = Text()
+        self.field = RegisterField()
+        self.fpu_page = False
+        self._fpu: FpuState | None = None
+        self._fpu_changes = Changes()
+        self._top = 0
+
+    def compose(self) -> ComposeResult:
+        """Put the field beside the other two lines."""
+        yield self.field
+        yield from super().compose()
+
+    def on_mount(self) -> None:
+        """Write the keys on the lower edge."""
+        self.border_subtitle = "F: FPU and SSE"
 
     def collect(self, debugger: Debugger) -> object:
         """Return what a view does not have: the hidden bases, and the tables."""
         cpu = debugger.machine.cpu
         names = [f"{name}_base" for name in (*_SEGMENTS, "gdt", "idt")] + ["gdt_limit", "idt_limit"]
-        return {name: getattr(cpu, name) for name in names}
+        fpu = fpu_state(debugger.engine, cpu.code_bits) if self.fpu_page else None
+        return {name: getattr(cpu, name) for name in names} | {"fpu": fpu}
 
     def show(self, data: object, view: View) -> None:
         """Draw the values."""
         self._view = view
         if isinstance(data, dict):
+            self._fpu = data.pop("fpu", None)
             self._bases = data
         self._redraw()
 
     def render(self) -> Text:
-        """Return the registers."""
-        return self._text
+        """Return the registers, from the first row in view on."""
+        if not self._top:
+            return self._text
+        return Text("\n").join(self._text.split("\n")[self._top :])
 
     def on_resize(self) -> None:
         """Make other columns."""
@@ -89,21 +138,72 @@ class RegistersPanel(Panel, can_focus=True):
         """Choose the next or previous register."""
         if self._items:
             self.chosen = (self.chosen + by) % len(self._items)
+            self._look_at(self._places[self.chosen][0])
             self._redraw()
+        else:
+            self._scroll_by(by)
+
+    def _look_at(self, row: int) -> None:
+        """Bring a row into view."""
+        room = max(1, self.size.height)
+        self._top = max(0, min(max(self._top, row - room + 1), row))
+
+    def _scroll_by(self, rows: int) -> None:
+        last = max(0, len(self.text_lines) - self.size.height)
+        self._top = max(0, min(last, self._top + rows))
+        self.refresh()
+
+    def on_mouse_scroll_up(self) -> None:
+        """Look further up."""
+        self._scroll_by(-3)
+
+    def on_mouse_scroll_down(self) -> None:
+        """Look further down."""
+        self._scroll_by(3)
+
+    def action_page(self) -> None:
+        """Turn to the FPU and SSE, or back."""
+        self.fpu_page, self._top = not self.fpu_page, 0
+        self.border_subtitle = "F: the CPU" if self.fpu_page else "F: FPU and SSE"
+        self.look_again()
 
     def action_edit(self) -> None:
-        """Open the command line with the register's name."""
-        if self._items:
-            item = self._items[self.chosen % len(self._items)]
-            self.app.open_command(f"set {item.register} ")  # type: ignore[attr-defined]
+        """Lay a line to type into over the chosen register's value."""
+        if not self._items:
+            self.say("F goes back to the registers that can be edited")
+            return
+        self.chosen %= len(self._items)
+        item, (row, column, _) = self._items[self.chosen], self._places[self.chosen]
+        self._look_at(row)
+        begin = column + len(item.label) + bool(item.label)
+        self.field.styles.offset = (begin, row - self._top)
+        self.field.styles.width = max(6, min(_FIELD, self.size.width - begin))
+        self.field.ask("", lambda text: self._put(item, text), self._typed(item), again=True)
+        self.say("")
+
+    def _typed(self, item: Item) -> str:
+        """Return a value as one would type it."""
+        if item.register in _FLAG_NAMES:
+            return "1" if item.value.isupper() else "0"
+        digits = item.value if "=" not in item.value or self._view is None else f"{self._view.registers['rflags']:X}"
+        return f"{'' if digits[0].isdigit() else '0'}{digits}h"
+
+    def _put(self, item: Item, text: str) -> None:
+        if not text.strip():
+            self.field.action_cancel()
+            return
+        self.field.value = text  # it stays until the value is taken
+        self.field.cursor_position = len(text)
+        self.command(lambda debugger: set_value(debugger, item.register, text), lambda _: self.field.action_cancel())
 
     def on_click(self, event: events.Click) -> None:
         """Choose the register under the mouse; edit it when it was chosen."""
         offset = event.get_content_offset(self)
         if offset is None:
             return
+        event.prevent_default()  # Textual selects all at a second click
         for index, (row, start, end) in enumerate(self._places):
-            if row == offset.y and start <= offset.x < end:
+            if row == offset.y + self._top and start <= offset.x < end:
                 again, self.chosen = self.chosen == index, index
                 self._redraw()
                 if again:
@@ -121,6 +221,9 @@ class RegistersPanel(Panel, can_focus=True):
     def _draw(self, view: View) -> Text:
         text = Text(no_wrap=True, overflow="crop")
         self._items, self._places = [], []
+        if self.fpu_page:
+            self._draw_fpu(text)
+            return self._marked(text)
         blocks = [list(general(view)), list(segments(view, self._bases)), list(flags(view)), list(control(view))]
         for block in blocks:
             self._flow(text, block)
@@ -128,7 +231,68 @@ class RegistersPanel(Panel, can_focus=True):
             for table in ("gdt", "idt"):
                 base, limit = self._bases[f"{table}_base"], self._bases[f"{table}_limit"]
                 text.append(f"{table.upper()} {base:08X} limit {limit:04X}\n", style="dim")
+        return self._marked(text)
+
+    def _marked(self, text: Text) -> Text:
+        colours = self.app.theme_variables
+        for start, end in spans(text.plain, self.wanted):
+            text.stylize(f"bold {colours['background']} on {colours['warning']}", start, end)
         return text
+
+    def _draw_fpu(self, text: Text) -> None:
+        state, view, colours = self._fpu, self._view, self.app.theme_variables
+        if state is None or view is None:
+            text.append("This engine does not tell the FPU's registers." if view is not None else "")
+            return
+        told = list(fpu_lines(state))
+        changed = self._fpu_changes.look(view.now_ns, {name: value for name, value, _ in told})
+        for name, value, notes in told:
+            text.append(f"{name:<5} ", style=colours["secondary"])
+            text.append(
+                value, style=f"bold underline {colours['warning']}" if name in changed else colours["foreground"]
+            )
+            column = 6 + len(value)
+            for note in notes:
+                column += 2 + len(note)
+                fits = column <= self.size.width
+                text.append(f"  {note}" if fits else f"\n  {note}", style="dim")
+                column = column if fits else 2 + len(note)
+            text.append("\n")
+
+    # -- searching and copying ----------------------------------------------------------------------------------------
+    @property
+    def text_lines(self) -> Sequence[str]:
+        """All rows of the page."""
+        return self._text.plain.rstrip("\n").split("\n")
+
+    @property
+    def text_line(self) -> int:
+        """The row of the chosen register; on the FPU's page the first one in view."""
+        return self._places[self.chosen % len(self._places)][0] if self._places else self._top
+
+    def go(self, line: int) -> None:
+        """Choose the register of a row that has what is searched for."""
+        at = next((start for start, _ in spans(self.text_lines[line], self.wanted)), 0)
+        here = [index for index, (row, start, end) in enumerate(self._places) if row == line and start <= at < end]
+        if here:
+            self.chosen = here[0]
+            self._look_at(line)
+        else:
+            self._top = line
+        self._redraw()
+        self.refresh()
+
+    def mark(self, wanted: str) -> None:
+        """Mark this text in every row."""
+        super().mark(wanted)
+        self._redraw()
+
+    def chosen_text(self) -> str:
+        """Return the chosen register and its value."""
+        if not self._items:
+            return super().chosen_text()
+        item = self._items[self.chosen % len(self._items)]
+        return f"{item.label.strip() or item.register} {item.value}"
 
     def _flow(self, text: Text, block: list[Item]) -> None:
         """Put a block's items side by side as far as they fit."""
@@ -165,6 +329,21 @@ def _style(item: Item, colours: dict[str, str]) -> str:
     return "dim" if item.value.islower() else colours["foreground"]
 
 
+def fpu_lines(state: FpuState) -> Iterable[tuple[str, str, tuple[str, ...]]]:
+    """Yield the FPU's and SSE's registers: name, value in hexadecimal, and what that means; zeros are kept short."""
+    yield "FCW", f"{state.control:04X}", (control_words(state.control),)
+    yield "FSW", f"{state.status:04X}", (status_words(state.status),)
+    yield "FTW", f"{state.tags:04X}", ()
+    for index, data in enumerate(state.stack):
+        tag = state.tag(index)
+        words = f"{extended_words(data)} ({tag})" if tag != "empty" else "empty"
+        yield f"ST{index}", data[::-1].hex().upper(), (words,)
+    yield "MXCSR", f"{state.mxcsr:08X}", (mxcsr_words(state.mxcsr),)
+    for index, data in enumerate(state.xmm):
+        notes = (f"f {floats_words(data)}", f"d {doubles_words(data)}") if any(data) else ()
+        yield f"XMM{index}", data[::-1].hex().upper() if any(data) else "0", notes
+
+
 def general(view: View) -> Iterable[Item]:
     """Return the general registers and the instruction pointer, as wide as they are used."""
     values, before = view.registers, view.before
@@ -194,7 +373,7 @@ def segments(view: View, bases: dict[str, int]) -> Iterable[Item]:
 def flags(view: View) -> Iterable[Item]:
     """Return the flags by name: capitals are set. The rare ones only when they are."""
     now, then = view.registers["rflags"], view.before.get("rflags", 0)
-    for name, bit in (FLAGS | _RARE_FLAGS).items():
+    for name, bit in (FLAGS | RARE_FLAGS).items():
         is_set = now >> bit & 1
         changed = is_set != then >> bit & 1
         if name in FLAGS or is_set or changed:
