@@ -128,7 +128,7 @@ class Snapshots:
 
     def _refuse_needed(self, path: Path, what: str) -> None:
         needing = [child.stem for child in _children(path)]
-        if needing:
+        if needing and not _has_twin(path):
             raise SnapshotError(f"{path}: cannot be {what}: {', '.join(needing)} {_build(needing)} on it")
 
     def _make_folder(self) -> None:
@@ -158,6 +158,13 @@ def _children(path: Path) -> list[Path]:
     digest = snapshot.identity(path)
     others = [other for other in sorted(path.parent.glob(f"*{SUFFIX}")) if digest and other.name != path.name]
     return [other for other in others if (info := _listed(other).info) and info.parent and info.parent.digest == digest]
+
+
+def _has_twin(path: Path) -> bool:
+    """Tell whether another file beside `path` is as good a parent: a copy of it, or the same made whole."""
+    digest = snapshot.identity(path)
+    others = [other for other in path.parent.glob(f"*{SUFFIX}") if other.name != path.name]
+    return any(snapshot.identity(other) == digest and _listed(other).info is not None for other in others)
 
 
 def _in_order(listed: dict[str, Listed], below: dict[str | None, tuple[str, ...]]) -> tuple[Listed, ...]:
