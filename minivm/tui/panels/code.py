@@ -15,6 +15,7 @@ from minivm.debug.debugger import Debugger
 from minivm.errors import MiniVMError
 from minivm.tui.panel import FollowAddress, Tell
 from minivm.tui.panels.base import AskingPanel
+from minivm.tui.panels.coverage import cover, coverage_of
 from minivm.tui.search import spans
 from minivm.tui.session import Point, View
 
@@ -37,6 +38,7 @@ class Line:
     leads_to: str
     source: str
     target: int | None
+    ran: bool = False
 
 
 class CodePanel(AskingPanel, can_focus=True):
@@ -46,7 +48,8 @@ class CodePanel(AskingPanel, can_focus=True):
     title = "Code"
     help = (
         "Instructions as the CPU decodes them in its present mode, with their segment:offset (in protected mode, "
-        "linear) addresses, bytes and labels. `►` marks the next instruction, `●` a breakpoint, `○` a disabled one.\n\n"
+        "linear) addresses, bytes and labels. `►` marks the next instruction, `●` a breakpoint, `○` a disabled one, "
+        "`▏` what has run already.\n\n"
         "Arrows move the cursor; Enter goes where the instruction under it leads; **G** goes to an address; **Home** "
         "goes back to the next instruction; F9 sets or removes a breakpoint; F4 runs to the cursor. "
         "Click the left margin for a breakpoint.\n\n"
@@ -91,7 +94,7 @@ class CodePanel(AskingPanel, can_focus=True):
             anchor = ahead[-1].address if ahead else anchor
         if self._anchor is not None or scroll:
             self._anchor = anchor
-        return [_line(debugger, instruction) for instruction in debugger.instructions(anchor, count)]
+        return _lines(debugger, list(debugger.instructions(anchor, count)))
 
     def _around(self, debugger: Debugger, ip: int, count: int) -> int:
         """Return where the window begins: where it was while the next instruction is well inside, else above it."""
@@ -274,7 +277,8 @@ class CodePanel(AskingPanel, can_focus=True):
         point = self._points.get(line.linear)
         text.append("●" if point and point.enabled else "○" if point else " ", style=colours["error"])
         text.append("►" if now else " ", style=f"bold {colours['accent']}")
-        text.append(f" {line.shown:<9}  ", style=colours["secondary"])
+        text.append("▏" if line.ran else " ", style=colours["success"])
+        text.append(f"{line.shown:<9}  ", style=colours["secondary"])
         if shown := self._bytes_shown():
             code = line.instruction.code.hex().upper()
             text.append(
@@ -332,7 +336,19 @@ def _remark(file: str, text: str) -> str:
     return f"; {' '.join(text.split())}"
 
 
-def _line(debugger: Debugger, instruction: Instruction) -> Line:
+def _lines(debugger: Debugger, instructions: list[Instruction]) -> list[Line]:
+    """Return the instructions as lines, with what has run marked where the engine knows it."""
+    coverage = coverage_of(debugger)
+    if coverage is None:
+        cover(debugger, reads=False)
+    if coverage is None or not instructions:
+        return [_line(debugger, one) for one in instructions]
+    first, last = instructions[0], instructions[-1]
+    ran = coverage.ran(first.address, last.address + len(last.code) - first.address)
+    return [_line(debugger, one, ran=bool(ran[one.address - first.address])) for one in instructions]
+
+
+def _line(debugger: Debugger, instruction: Instruction, *, ran: bool = False) -> Line:
     linear, symbols = instruction.address, debugger.symbols
     found = symbols.nearest(linear) if len(symbols) else None
     source = symbols.source(linear) if len(symbols) else None
@@ -346,6 +362,7 @@ def _line(debugger: Debugger, instruction: Instruction) -> Line:
         leads_to=symbols.describe(target) if target is not None and len(symbols) else "",
         source=_remark(source.file, text) if source is not None and text else "",
         target=target,
+        ran=ran,
     )
 
 

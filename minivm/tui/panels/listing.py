@@ -20,7 +20,8 @@ from textual.strip import Strip
 from minivm.core.record import record
 from minivm.tui.search import spans
 
-ROLES = ("text", "dim", "head", "address", "value", "changed", "good", "bad", "note", "code", "cursor", "hit")
+ROLES = ("text", "dim", "head", "address", "value", "changed", "good", "bad", "note", "code", "cursor", "hit",
+         "read", "written", "read-written", "executed", "read-executed", "written-executed", "all-touched")  # fmt: skip
 
 
 @record
@@ -102,6 +103,13 @@ class Listing(ScrollView, can_focus=True):
         & .listing--code { color: $accent; }
         & .listing--line { background: $surface; }
         & .listing--cursor { text-style: reverse; }
+        & .listing--read { color: $success; }
+        & .listing--written { color: $warning; }
+        & .listing--read-written { color: $secondary; }
+        & .listing--executed { color: $primary; text-style: bold; }
+        & .listing--read-executed { color: $accent; }
+        & .listing--written-executed { color: $error; }
+        & .listing--all-touched { color: $error; text-style: bold; }
         & .listing--hit { background: $warning; color: $background; text-style: bold; }
         &:focus .listing--line { background: $primary 30%; }
     }

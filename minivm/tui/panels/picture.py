@@ -1,8 +1,9 @@
 """The memory as a picture: one character for so many bytes, by what they are and whether they change."""
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, reduce
 from itertools import groupby
+from operator import or_
 from typing import Any, ClassVar
 from zlib import crc32
 
@@ -15,6 +16,7 @@ from minivm.debug.debugger import DebugError, Debugger
 from minivm.debug.inspect_paging import physical_of
 from minivm.tui.panel import FollowAddress
 from minivm.tui.panels.base import ListingPanel
+from minivm.tui.panels.coverage import EXECUTED, READ, WRITTEN, Coverage, cover, coverage_of
 from minivm.tui.panels.listing import Listing, Part, Row, row
 from minivm.tui.session import View
 
@@ -31,9 +33,25 @@ _PRINTABLE = bytes(range(0x20, 0x7F)) + b"\r\n\t"
 ZERO, DATA, TEXT, ROM, RAN, CHANGED, NEXT, STACK, NOTHING, UNSEEN = range(10)
 CURSOR = 0x10
 """Added to a cell's kind where the cursor is."""
+_KIND, _TOUCH_SHIFT = 0x1F, 5
+_TOUCHED = {
+    READ: "read",
+    WRITTEN: "written",
+    READ | WRITTEN: "read-written",
+    EXECUTED: "executed",
+    READ | EXECUTED: "read-executed",
+    WRITTEN | EXECUTED: "written-executed",
+    READ | WRITTEN | EXECUTED: "all-touched",
+}
+"""The role of what was touched; its bits stand above the kind."""
 _LEGEND = (
     ("·", "dim", "zero"), ("▒", "value", "data"), ("≡", "good", "text"), ("░", "note", "ROM"), ("█", "code", "ran"),
     ("▓", "changed", "changed"), ("►", "bad", "next"), ("▲", "address", "stack"),
+)  # fmt: skip
+_COLOURS = (
+    Part("read", "read"), Part(" · "), Part("written", "written"), Part(" · "), Part("both", "read-written"),
+    Part(" · "), Part("executed", "executed"), Part(" · "), Part("and read", "read-executed"), Part(" · "),
+    Part("and written", "written-executed"), Part("  reads slow the guest", "note"),
 )  # fmt: skip
 _CELLS = {kind: (glyph, role) for kind, (glyph, role, _) in enumerate(_LEGEND)}
 _CELLS |= {NOTHING: (" ", "dim"), UNSEEN: ("?", "dim")}
@@ -44,7 +62,8 @@ _CELLS |= {kind | CURSOR: (glyph, "cursor") for kind, (glyph, _) in tuple(_CELLS
 class Picture:
     """Cells of `cell` bytes from the physical address `start` on: kinds, and which changed, ran or are marked.
 
-    `complete` is False while parts of it were not read yet.
+    `touched` has the bits of what was read, written and executed in each cell, and is empty where the engine does not
+    tell. `complete` is False while parts of it were not read yet.
     """
 
     start: int
@@ -54,6 +73,7 @@ class Picture:
     ran: frozenset[int]
     marks: tuple[tuple[int, str], ...]
     complete: bool
+    touched: bytes = b""
 
 
 class PicturePanel(ListingPanel):
@@ -64,8 +84,10 @@ class PicturePanel(ListingPanel):
     keys = "Z in, X out, Enter follow"
     help = (
         "Physical memory as a picture, one character for the number of bytes that the first line tells. A cell is "
-        "marked as changed when its bytes differ from the last look; as having run when the CPU was seen there at a "
-        "look or a stop, so a routine that is never caught running is not marked.\n\n"
+        "marked as changed when its bytes differ from the last look. Its colour tells whether it was read, written or "
+        "executed since the machine was switched on, or several of these; **reads are noticed only while this panel is "
+        "in view, and the guest is slower meanwhile**. On an engine that does not remember, a cell counts as having "
+        "run when the CPU was seen there at a look or a stop.\n\n"
         "Arrows move the cursor, Page Up and Page Down the picture; **Z** or the wheel zooms in on the cursor, **X** "
         "zooms out, **Home** shows all memory and **End** its first mebibyte. A click or Enter shows the bytes in the "
         "memory panel."
@@ -87,6 +109,9 @@ class PicturePanel(ListingPanel):
         self._seen: dict[tuple[int, int], tuple[int, int]] = {}  # of each cell: checksum and kind
         self._fresh: dict[tuple[int, int], int] = {}  # when a cell was seen changing
         self._ran: set[int] = set()
+        self._touched: dict[tuple[int, int], int] = {}
+        self._covered = False
+        self._seen_now = False
         self._turn = 0
         self._running = False
 
@@ -99,7 +124,7 @@ class PicturePanel(ListingPanel):
     @property
     def lines(self) -> int:
         """How many rows of cells there are."""
-        return max(1, self.listing.size.height - 2)
+        return max(1, self.listing.size.height - (3 if self._covered else 2))
 
     def scale(self, size: int) -> int:
         """Return how many bytes a cell has, for a memory of `size` bytes."""
@@ -109,34 +134,60 @@ class PicturePanel(ListingPanel):
         cells = self.columns * self.lines
         return 1 << max(0, (-(-size // cells) - 1).bit_length())
 
+    # -- noticing reads -------------------------------------------------------------------------------------------
+    def on_show(self) -> None:
+        """Notice reads from now on."""
+        self._seen_now = True
+        self.session.call(lambda debugger: cover(debugger, reads=self._seen_now))
+        self.look_again()
+
+    def on_hide(self) -> None:
+        """Notice reads no more: they cost the guest's speed."""
+        self._seen_now = False
+        self.session.call(lambda debugger: cover(debugger, reads=self._seen_now))
+
+    def on_unmount(self) -> None:
+        """Notice reads no more."""
+        self.on_hide()
+
     # -- on the machine's thread ----------------------------------------------------------------------------------
     def collect(self, debugger: Debugger) -> Picture:
         """Look at as many cells as one look may take, beginning where the last one ended."""
-        machine = debugger.machine
+        machine, coverage = debugger.machine, coverage_of(debugger)
+        self._covered = coverage is not None
         cell = self.scale(machine.memory.size)
         start, count = self.start // cell * cell, self.columns * self.lines
         here = physical_of(debugger.engine, machine.cpu.linear_ip)
         if here is not None:
             self._ran.add(here // _CODE_GRAIN)
-        complete = self._look(machine.space, start, cell, count, machine.now)
+        complete = self._look(machine.space, coverage, range(start, start + cell * count, cell), machine.now)
         seen = [self._seen.get((start + index * cell, cell)) for index in range(count)]
         kinds = bytes(UNSEEN if one is None else one[1] for one in seen)
         changed = frozenset(i for i in range(count) if (start + i * cell, cell) in self._fresh)
         ran = frozenset((block * _CODE_GRAIN - start) // cell for block in self._ran)
+        touched = b""
+        if coverage is not None:
+            touched = bytes(self._touched.get((start + index * cell, cell), 0) for index in range(count))
+            ran = frozenset(index for index, bits in enumerate(touched) if bits & EXECUTED)
         stack = physical_of(debugger.engine, debugger.evaluate("ss_base + rsp") & 0xFFFF_FFFF_FFFF_FFFF)
         marks = [((stack - start) // cell, "▲")] if stack is not None else []
         marks += [((here - start) // cell, "►")] if here is not None else []
-        return Picture(start, cell, kinds, changed, ran, tuple(marks), complete)
+        return Picture(start, cell, kinds, changed, ran, tuple(marks), complete, touched)
 
-    def _look(self, space: AddressSpace, start: int, cell: int, count: int, now: int) -> bool:
+    def _look(self, space: AddressSpace, coverage: Coverage | None, cells: range, now: int) -> bool:
+        count, cell = len(cells), cells.step
         if len(self._seen) > 8 * count + 100_000:
             self._seen.clear()
             self._fresh.clear()
+            self._touched.clear()
         factor = 1 if self._running else STANDING_FACTOR
         for _ in range(min(count, CELLS_A_LOOK * factor, max(1, BYTES_A_LOOK * factor // cell))):
             self._turn = (self._turn + 1) % count
-            self._look_at(space, start + self._turn * cell, cell, now)
-        return all((start + index * cell, cell) in self._seen for index in range(count))
+            address = cells[self._turn]
+            self._look_at(space, address, cell, now)
+            if coverage is not None:
+                self._touched[address, cell] = reduce(or_, set(coverage.touched(address, cell)), 0) & 7
+        return all((address, cell) in self._seen for address in cells)
 
     def _look_at(self, space: AddressSpace, address: int, cell: int, now: int) -> None:
         key = address, cell
@@ -168,6 +219,8 @@ class PicturePanel(ListingPanel):
         for first in range(0, len(data.kinds), columns):
             yield _drawn(data.start + first * data.cell, f"{first}", kinds[first : first + columns])
         yield Row(tuple(part for glyph, role, words in _LEGEND for part in (Part(glyph, role), Part(f" {words}  "))))
+        if data.touched:
+            yield row(*_COLOURS)
         self.listing.cursor = 0
         self.tell_edge(f"{self.at:X}h")
         if not data.complete:
@@ -185,6 +238,9 @@ class PicturePanel(ListingPanel):
         for index, kind in marked:
             if 0 <= index < len(kinds):
                 kinds[index] = kind
+        for index, bits in enumerate(data.touched):
+            if bits and kinds[index] not in (CHANGED, NEXT, STACK):
+                kinds[index] |= bits << _TOUCH_SHIFT
         if 0 <= cursor < len(kinds):
             kinds[cursor] |= CURSOR
         return bytes(kinds)
@@ -271,7 +327,9 @@ class PicturePanel(ListingPanel):
 def _drawn(start: int, key: str, kinds: bytes) -> Row:
     parts = [Part(f"{start:08X}  ", "dim")]
     for kind, same in groupby(kinds):
-        glyph, role = _CELLS[kind]
+        glyph, role = _CELLS[kind & _KIND]
+        if kind >> _TOUCH_SHIFT and not kind & CURSOR:
+            role = _TOUCHED[kind >> _TOUCH_SHIFT]
         parts.append(Part(glyph * len(list(same)), role))
     return Row(tuple(parts), key=key)
 
