@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minivm
+import minivm.pc
 from minivm.core import pagemap
 from minivm.core.memory import MIB, PAGE, Memory
 from minivm.errors import MemoryRangeError
@@ -314,6 +315,21 @@ def test_a_guest_runs_the_same_on_marked_and_forked_memory():
         for fork in forks:
             fork.close()
     assert hashes[0] == hashes[1]
+
+
+def test_a_second_machine_runs_on_a_fork_and_the_first_goes_on_undisturbed(monkeypatch):
+    with minivm.boot("fractal", memory="2M") as undisturbed, minivm.boot("fractal", memory="2M") as vm:
+        for machine in (undisturbed, vm):
+            machine.run(ticks=500_000)
+        fork = vm.memory.fork()
+        monkeypatch.setattr(minivm.pc, "Memory", lambda size: fork)
+        with minivm.boot("hello-vga", memory="2M") as other:
+            vm.run(ticks=200_000)
+            other.run(ms=20)
+            assert "Hello" in other.screen.text()
+            vm.run(ticks=300_000)
+        undisturbed.run(ticks=500_000)
+        assert vm.memory.read(0, vm.memory.size) == undisturbed.memory.read(0, vm.memory.size)
 
 
 # -- what it costs -------------------------------------------------------------------------------------------
