@@ -1,9 +1,13 @@
 """The tree of snapshots: names, parents, and nobody loses what he builds on."""
 
+import json
+import struct
 import tempfile
+from hashlib import blake2b
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -119,6 +123,22 @@ def test_grandchildren_of_what_is_missing_are_listed_with_why(tree):
     problems = {entry.name: (entry.depth, entry.problem) for entry in tree.list()}
     assert problems["b"] == (0, "its parent 'a' is missing or was altered")
     assert problems["d"] == (1, "its parent 'b' cannot be used")
+
+
+def test_forged_parents_that_go_in_a_circle_are_listed_with_why(tree):
+    for name, own, parent in (("p", b"P", b"Q"), ("q", b"Q", b"P")):
+        data = tree.path("z").read_bytes()
+        length = struct.unpack_from("<I", data, 20)[0]
+        header = json.loads(zstandard.decompress(data[64 : 64 + length]))
+        header["parent"] = {"digest": (parent * 32).hex(), "name": "other"}
+        packed = zstandard.compress(json.dumps(header).encode())
+        body = packed + data[64 + length : -32]
+        whole = data[:20] + struct.pack("<IQ32s", len(packed), 64 + len(body) + 32, own * 32) + body
+        tree.path(name).write_bytes(whole + blake2b(whole, digest_size=32).digest())
+    problems = {entry.name: entry.problem for entry in tree.list()}
+    assert (problems["p"], problems["q"]) == ("its parents go in a circle",) * 2
+    with pytest.raises(SnapshotError, match=r"its parent 'other' .* is not in"):
+        tree.load("p")
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".a", "-a", "a b", "a\n", "é", "a\\b", "x" * 101])
