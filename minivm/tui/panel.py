@@ -54,8 +54,11 @@ class Panel(Widget):
     live: ClassVar[bool] = False
 
     DEFAULT_CSS = """
-    Panel { border: round $panel-lighten-2; padding: 0; min-width: 10; min-height: 3; }
-    Panel:focus, Panel:focus-within { border: round $accent; }
+    Panel {
+        border: round $panel-lighten-2; padding: 0; min-width: 10; min-height: 3;
+        border-title-color: $foreground; border-subtitle-color: $foreground 60%;
+    }
+    Panel:focus, Panel:focus-within { border: round $accent; border-title-color: $accent; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "search", "Search", show=False),

@@ -19,9 +19,13 @@ from minivm.tui.panels.coverage import cover, coverage_of
 from minivm.tui.search import spans
 from minivm.tui.session import Point, View
 
-_BYTES_SHOWN = 8
+_BYTES_SHOWN = ((100, 8), (56, 6), (44, 5))
+"""How many bytes of an instruction are shown in a panel at least so wide."""
+_SHORTEST_REMARK = 8
 _MARGIN = 3
 _LONGEST = 15
+_WIDE, _WIDE_OPERANDS, _OPERANDS = 100, 30, 21
+"""So much room is between an instruction's first column and the source's, in a panel so wide and in a narrower one."""
 _LAST = 0xFFFF_FFFF_FFFF_FFFF
 SEARCHED_PIECES, SEARCHED_AT_ONCE = 64, 256
 """A search looks at so many pieces of so many instructions, and lets others to the machine's thread in between."""
@@ -256,7 +260,7 @@ class CodePanel(AskingPanel, can_focus=True):
         return _MARGIN + address + 2 + (2 * self._bytes_shown() + 2 if self._bytes_shown() else 0)
 
     def _bytes_shown(self) -> int:
-        return _BYTES_SHOWN if self.size.width >= 56 else 5 if self.size.width >= 44 else 0
+        return next((count for width, count in _BYTES_SHOWN if self.size.width >= width), 0)
 
     def _draw(self) -> Text:
         colours = self.app.theme_variables
@@ -290,7 +294,10 @@ class CodePanel(AskingPanel, can_focus=True):
         if line.leads_to:
             text.append(f" {line.leads_to}", style=colours["secondary"])
         if line.source:
-            text.append(f"{'':{max(2, 62 - len(text))}}{line.source}", style="dim italic")
+            column = self._text_column() + (_WIDE_OPERANDS if self.size.width >= _WIDE else _OPERANDS)
+            gap = max(2, column - len(text))
+            if len(text) + gap + min(len(line.source), _SHORTEST_REMARK) <= self.size.width:
+                text.append(f"{'':{gap}}{line.source}", style="dim italic")
         text.truncate(self.size.width, overflow="ellipsis", pad=True)
         if now:
             text.stylize(f"on {colours['panel']}")

@@ -92,14 +92,14 @@ class Listing(ScrollView, can_focus=True):
         overflow-x: hidden;
         scrollbar-size-vertical: 1;
         scrollbar-gutter: stable;
-        & .listing--dim { color: $text-muted; }
+        & .listing--dim { text-style: dim; }
         & .listing--head { color: $primary; text-style: bold; }
         & .listing--address { color: $secondary; }
         & .listing--value { color: $foreground; }
         & .listing--changed { color: $warning; text-style: bold underline; }
         & .listing--good { color: $success; }
         & .listing--bad { color: $error; text-style: bold; }
-        & .listing--note { color: $text-muted; text-style: italic; }
+        & .listing--note { text-style: dim italic; }
         & .listing--code { color: $accent; }
         & .listing--line { background: $surface; }
         & .listing--cursor { text-style: reverse; }

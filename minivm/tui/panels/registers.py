@@ -358,7 +358,9 @@ def general(view: View) -> Iterable[Item]:
             shown, digits = (shown[1:], 4) if narrow else ("E" + shown[1:], 8)
         mask = (1 << (4 * digits)) - 1
         changed = values[name] & mask != before.get(name, 0) & mask
-        yield Item(shown.lower(), f"{shown:<3}", f"{values[name] & mask:0{digits}X}", changed)
+        yield Item(
+            shown.lower(), f"{shown:<{3 if wide or digits > 4 else 2}}", f"{values[name] & mask:0{digits}X}", changed
+        )
 
 
 def segments(view: View, bases: dict[str, int]) -> Iterable[Item]:

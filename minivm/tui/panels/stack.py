@@ -16,6 +16,8 @@ from minivm.tui.panels.listing import Part, Row, row, sentence
 
 _MOST_FRAMES = 64
 _SEARCHED_WORDS = 512
+_FARTHEST_NAMED = 0x200
+"""A number this far behind a symbol hardly means it."""
 _SMALLEST_NAMED = 0x400
 """Numbers below this are hardly addresses: the real-mode vector table lies there."""
 
@@ -104,7 +106,7 @@ class StackPanel(ListingPanel):
             ]
             parts += [Part(" "), Part(f"{one.value:0{digits}X}  ", role)]
             if one.place is not None:
-                parts.append(Part(f"{one.note} ", "text"))
+                parts.append(Part(f"{one.note} " if one.note else "", "text"))
                 parts.append(Part(one.place.text, "code" if one.note.startswith("return") else "address",
                                   one.place.linear))  # fmt: skip
             else:
@@ -192,8 +194,10 @@ class _Reader:
             return f"return from {call} to", self._place(near, value)
         if self._real and after is not None and (call := call_before(debugger, after * 16 + value)):
             return f"return from {call} to", place(debugger, after * 16 + value, f"{after:04X}:{value:04X}")
-        if len(debugger.symbols) and value >= _SMALLEST_NAMED and (symbol := debugger.symbols.describe(near)):
-            return "", Place(near, symbol)
+        if len(debugger.symbols) and value >= _SMALLEST_NAMED:
+            named = debugger.symbols.nearest(near)
+            if named is not None and named[1] <= _FARTHEST_NAMED:
+                return "", Place(near, debugger.symbols.describe(near))
         return "", None
 
     def _pushed_above(self, selector: int | None) -> list[str]:

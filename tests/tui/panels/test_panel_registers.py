@@ -36,11 +36,11 @@ async def edit(stage, text):
 def test_a_register_is_edited_in_its_place_with_an_expression(play_panel):
     async def scenario(stage):
         await edit(stage, "1200h + 34h")
-        assert "AX  1234" in shown(stage)
+        assert "AX 1234" in shown(stage)
         assert stage.panel.has_focus
         await stage.press("down")
         await edit(stage, "ax * 2")
-        assert "BX  2468" in shown(stage)
+        assert "BX 2468" in shown(stage)
 
     play_panel(RegistersPanel(), scenario)
 
@@ -51,11 +51,11 @@ def test_what_is_offered_is_the_value_and_enter_alone_changes_nothing(play_panel
         await stage.press("enter")
         assert stage.panel.field.value == "0F00Dh"
         await stage.press("enter")
-        assert "AX  F00D" in shown(stage)
+        assert "AX F00D" in shown(stage)
         await stage.press("enter")
         stage.panel.field.value = "1"
         await stage.press("escape")
-        assert "AX  F00D" in shown(stage)
+        assert "AX F00D" in shown(stage)
         assert stage.panel.has_focus
 
     play_panel(RegistersPanel(), scenario)
@@ -69,7 +69,7 @@ def test_a_bad_value_is_told_in_the_panel_and_can_be_corrected(play_panel):
         stage.panel.field.value = "7"
         await stage.press("enter")
         assert not stage.said
-        assert "AX  0007" in shown(stage)
+        assert "AX 0007" in shown(stage)
 
     play_panel(RegistersPanel(), scenario)
 
