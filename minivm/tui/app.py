@@ -1,5 +1,7 @@
 """The application: panels on a desk, keys, a command line, and the way from a view to the panels."""
 
+import sys
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -51,8 +53,14 @@ PANELS = {
 }
 """Every panel by name: its module in `minivm.tui.panels` and its class."""
 
+SWITCH_S = 0.0005
+"""How long a thread may keep Python while another wants it: the machine's callbacks must not wait for the drawing."""
+
 _GUESTS_KEYBOARD = frozenset({"guest", "panel", "quit_now"})
 """What can be done while the guest has the keyboard."""
+_TURNS = frozenset({"command", "find", "guest"})
+"""What turns the keyboard over to something else. The next key may be on its way already, so these have priority:
+they act before it is sent to whatever has the focus."""
 
 
 class Prompt(Input):
@@ -91,6 +99,7 @@ class MiniVMApp(App[None], inherit_bindings=False):
     """The full-screen debugger of one session. It starts the session; whoever made it closes it."""
 
     TITLE = "MiniVM"
+    AUTO_FOCUS = None  # Textual's choice would be the guest's screen, which then gets the first keys
     CSS = """
     Screen { background: $background; }
     #bottom { dock: bottom; height: auto; }
@@ -106,7 +115,7 @@ class MiniVMApp(App[None], inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1", "help", "Help"),
         Binding("f2", "next_layout", "Layout"),
-        Binding("f3", "find", "Find"),
+        Binding("f3", "find", "Find", priority=True),
         Binding("f4", "to_cursor", "Run to cursor", show=False),
         Binding("f5", "go", "Run"),
         Binding("f6,tab", "next_panel(1)", "Panel", key_display="f6"),
@@ -115,8 +124,8 @@ class MiniVMApp(App[None], inherit_bindings=False):
         Binding("f10", "over", "Over"),
         Binding("f11", "into", "Into"),
         Binding("shift+f11,f23", "out", "Out", show=False),
-        Binding("f12,ctrl+right_square_bracket", "guest", "Keys", key_display="f12"),
-        Binding("colon", "command", "Command", key_display=":"),
+        Binding("f12,ctrl+right_square_bracket", "guest", "Keys", key_display="f12", priority=True),
+        Binding("colon", "command", "Command", key_display=":", priority=True),
         Binding("plus", "speed(1)", "Faster", show=False),
         Binding("minus", "speed(-1)", "Slower", show=False),
         Binding("n", "lesson", "Next step of the lesson", show=False),
@@ -159,7 +168,10 @@ class MiniVMApp(App[None], inherit_bindings=False):
         self._last_search = ""
         self._found_at = -1
         self._begun = False
+        self._early_keys: list[events.Key] = []
         self._told = ("", False)
+        self._busy_s = 0.0
+        self._switch_interval = sys.getswitchinterval()
         self.desk = Desk([_make(place) for place in PANELS.values()])
         self.explain = cast(ExplainPanel, self.desk.panels["explain"])
         self.explain.lesson = lesson
@@ -182,16 +194,29 @@ class MiniVMApp(App[None], inherit_bindings=False):
         for theme in THEMES.values():
             self.register_theme(theme)
         self.theme = self._wanted_theme if self._wanted_theme in self.available_themes else "minivm-dark"
+        sys.setswitchinterval(SWITCH_S)
         self.session.on_view = self._on_view
         self.session.start()
         self.call_after_refresh(self._begin)
 
-    def _begin(self) -> None:
+    def on_unmount(self) -> None:
+        """Leave the interpreter as it was."""
+        sys.setswitchinterval(self._switch_interval)
+
+    async def _begin(self) -> None:
         self._begun = True
         self._arrange()
-        self._focus_first()
         if self._autostart:
             self.session.resume()
+        while self._early_keys:
+            await self.on_event(self._early_keys.pop(0))
+
+    async def on_event(self, event: events.Event) -> None:
+        """Keep keys that come before the panels lie where they belong: nothing has the focus yet."""
+        if isinstance(event, events.Key) and not self._begun:
+            self._early_keys.append(event)
+        else:
+            await super().on_event(event)
 
     def on_resize(self, event: events.Resize) -> None:
         """Lay the panels out anew, or say that there is no room."""
@@ -212,7 +237,9 @@ class MiniVMApp(App[None], inherit_bindings=False):
         self.desk.lay_out()
         if self.focused is None or not self._is_seen(self.focused):
             self._focus_first()
-        self.session.set_collectors({panel.name: panel.collect for panel in self.desk.shown})
+        shown = self.desk.shown
+        live = (panel.name for panel in shown if panel.live)
+        self.session.set_collectors({panel.name: panel.collect for panel in shown}, live)
 
     # -- views --------------------------------------------------------------------------------------------------------
     def _on_view(self, view: View) -> None:
@@ -228,7 +255,9 @@ class MiniVMApp(App[None], inherit_bindings=False):
 
     @on(ViewReady)
     def _show_view(self) -> None:
-        self.session.hold = False
+        before, self._busy_s = self._busy_s, time.thread_time()
+        was_running = self.view is not None and self.view.running
+        self.session.shown(self._busy_s - before if was_running else 0.0)  # all that this thread did in between
         view, self._latest = self._latest, None
         if view is None or not self.screen_stack:  # it is being closed, and has no screens any more
             return
@@ -379,7 +408,7 @@ class MiniVMApp(App[None], inherit_bindings=False):
     @property
     def guest_has_keys(self) -> bool:
         """True while keys go to the guest."""
-        return isinstance(self.focused, ScreenPanel)
+        return bool(self.screen_stack) and isinstance(self.focused, ScreenPanel)
 
     def action_next_layout(self) -> None:
         """Go to the next layout."""
@@ -483,8 +512,12 @@ class MiniVMApp(App[None], inherit_bindings=False):
             self.status.show(self.view, guest_has_keys=self.guest_has_keys)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Let no key of ours be in the way of the guest's."""
-        return not (self.guest_has_keys and len(self.screen_stack) == 1) or action in _GUESTS_KEYBOARD
+        """Let no key of ours be in the way of the guest's, of a dialogue, or of a colon in a text."""
+        if len(self.screen_stack) != 1:
+            return action not in _TURNS
+        if self.guest_has_keys:
+            return action in _GUESTS_KEYBOARD
+        return action != "command" or not isinstance(self.focused, Input)
 
     def action_help(self) -> None:
         """Explain the panel with the focus, and the keys."""

@@ -2,7 +2,9 @@
 
 Only the machine's thread touches the machine. Everyone else puts work on its queue (`call`) and gets a future; the run
 is interrupted for it at the next safe point. What there is to see comes as one `View`, after every stop and at most 30
-times a second in between. A `View` is finished when it is handed over: the other side only reads it.
+times a second in between: when the screen has changed or the panels' turn has come. Looking must not slow the machine
+down, so a view that was dear lets the next one wait. A `View` is finished when it is handed over: the other side only
+reads it.
 """
 
 import queue
@@ -24,6 +26,11 @@ from minivm.tui.pace import MAX, Pace, Speed
 
 VIEW_S = 1 / 30
 """A running machine is looked at no more often than this."""
+PANELS_S = 0.2
+"""The panels but the screen collect no more often than this while the machine runs: nobody reads them any faster."""
+REST = 12
+"""After a view that cost so much time, a busy machine runs for so many times as long before the next one."""
+LONGEST_REST_S = 0.25
 SERIAL_TAIL = 8192
 _RATE_S = 0.5
 
@@ -46,7 +53,8 @@ class View:
     """Everything the user interface shows of one moment.
 
     `before` has the registers when the machine last stood still, `registers` has them now. `panels` has what each
-    visible panel collected, or the exception that it failed with. `running` is False while the machine stands still
+    visible panel collected, or the exception that it failed with; of a running machine often only what the `live`
+    panels did. `running` is False while the machine stands still
     for the user. `ticks_per_second` and `instructions_per_second` are measured; the latter only in slow motion.
     """
 
@@ -95,6 +103,10 @@ class Session:
         self._debugger = Debugger(machine, symbols)
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._collectors: Mapping[str, Collector] = {}
+        self._live_panels: frozenset[str] = frozenset()
+        self._panels_due = 0.0
+        self._screen_given: TextScreen | None = None
+        self._showing_s = 0.0
         self._pace = Pace(MAX if speed is None else Speed("times", speed))
         self._goal: Goal | None = None
         self._stop: Stop | None = None
@@ -155,21 +167,26 @@ class Session:
     def type(self, events: Iterable[KeyEvent]) -> "Future[None]":
         """Press and release keys on the guest's keyboard."""
         pressed = tuple(events)
-        return self.call(lambda debugger: self._console.play(pressed))
+        return self.call(lambda debugger: self._press(pressed))
 
     def set_speed(self, speed: Speed) -> "Future[None]":
         """Run at another speed from now on."""
         return self.call(lambda debugger: self._set_speed(speed))
 
-    def set_collectors(self, collectors: Mapping[str, Collector]) -> None:
-        """Say what is to be collected for the panels, by name, and ask for a view of it."""
-        self._collectors = dict(collectors)
+    def set_collectors(self, collectors: Mapping[str, Collector], live: Iterable[str] = ()) -> None:
+        """Say what is to be collected for the panels, by name, and ask for a view of it; the `live` ones never rest."""
+        self._collectors, self._live_panels = dict(collectors), frozenset(live)
         self.refresh()
 
     def refresh(self) -> None:
-        """Ask for a view soon; of a standing machine at once."""
+        """Ask for a view of all panels soon; of a standing machine at once."""
         if not self._closed:
-            self.call(lambda debugger: None)
+            self.call(lambda debugger: self._want_panels())
+
+    def shown(self, seconds: float) -> None:
+        """Say that the last view was taken up, and that showing the one before it took `seconds` of a processor."""
+        self._showing_s = seconds
+        self.hold = False
 
     @property
     def running(self) -> bool:
@@ -212,8 +229,8 @@ class Session:
             command()
             if self._goal is None and self._commands.empty():
                 self._give_view()
-        if self._goal is not None and time.monotonic() >= self._next_view and not self.hold:
-            self._give_view()
+        if self._goal is not None and self._view_due():
+            self._look()
 
     def _patience(self) -> float | None:
         """Return how long to wait for a command: for ever while nothing else can happen, 0 to look and go on."""
@@ -267,12 +284,15 @@ class Session:
             self.machine.pass_time(self._pace.target(self.machine.now))
 
     def _keep_time(self) -> None:
-        """Cut long pieces short, so that views and commands have their turn: the only thing this thread does."""
+        """Cut a piece short when a view is due: the only thing this thread does. Who wants something cuts it alone."""
         while not self._closed:
             self._in_piece.wait()
-            time.sleep(VIEW_S / 2)
-            if self._in_piece.is_set() and not self._closed:
+            time.sleep(max(VIEW_S / 4, self._next_view - time.monotonic()))
+            if self._in_piece.is_set() and not self._closed and self._view_due():
                 self._debugger.stop()
+
+    def _view_due(self) -> bool:
+        return time.monotonic() >= self._next_view and not self.hold
 
     def _do(self, work: Callable[[Debugger], T], future: "Future[T]") -> None:
         if not future.set_running_or_notify_cancel():
@@ -301,8 +321,9 @@ class Session:
         self._goal, self._stop, self._asleep = goal, None, False
         self._standing.clear()
         self._pace.start(machine.now)
-        self._measured = (time.monotonic(), machine.ticks, self._steps)
-        self._next_view = time.monotonic() + VIEW_S
+        now = time.monotonic()
+        self._measured = (now, machine.ticks, self._steps)
+        self._next_view = self._panels_due = now + VIEW_S
 
     def _stand(self, stop: Stop) -> None:
         goal, self._goal = self._goal, None
@@ -333,13 +354,42 @@ class Session:
         self._pace.start(self.machine.now)
 
     # -- what there is to see -----------------------------------------------------------------------------------------
-    def _give_view(self) -> None:
-        self._next_view = time.monotonic() + VIEW_S
-        if self.on_view is not None:
-            self.on_view(self.view())
+    def _look(self) -> None:
+        """Give a view of the running machine when there is something new: all panels, or the live ones."""
+        slow = self._pace.speed.kind == "instructions"
+        if slow or time.monotonic() >= self._panels_due:
+            self._give_view()
+        elif self._live_panels and self.machine.screen != self._screen_given:
+            self._give_view(self._live_panels)
+        else:
+            self._next_view = time.monotonic() + VIEW_S
 
-    def view(self) -> View:
-        """Return what there is to see; on the machine's thread only (`call(lambda _: session.view())`)."""
+    def _give_view(self, panels: Iterable[str] | None = None) -> None:
+        began = time.monotonic()
+        if self.on_view is not None:
+            view = self.view(panels)
+            self._screen_given = view.screen
+            self.on_view(view)
+        now = time.monotonic()
+        rest_s = 0.0 if self.machine.halted else REST * (now - began + self._showing_s)
+        self._next_view = now + min(max(VIEW_S, rest_s), LONGEST_REST_S)
+        if panels is None:
+            self._panels_due = max(now + PANELS_S, self._next_view)
+
+    def _want_panels(self) -> None:
+        self._panels_due = 0.0
+
+    def _press(self, events: tuple[KeyEvent, ...]) -> None:
+        """Press keys, and look soon at what they do."""
+        self._console.play(events)
+        self._next_view = min(self._next_view, time.monotonic() + VIEW_S)
+
+    def view(self, panels: Iterable[str] | None = None) -> View:
+        """Return what there is to see, of these panels or of all.
+
+        On the machine's thread only (`call(lambda _: session.view())`).
+        """
+        wanted = self._collectors if panels is None else self._collectors.keys() & set(panels)
         machine, debugger = self.machine, self._debugger
         ticks_rate, steps_rate = self._measure()
         cpu = machine.cpu
@@ -361,7 +411,7 @@ class Session:
             ticks_per_second=ticks_rate,
             instructions_per_second=steps_rate,
             points=tuple(map(_point, debugger.entries())),
-            panels={name: self._collected(collect) for name, collect in self._collectors.items()},
+            panels={name: self._collected(self._collectors[name]) for name in wanted},
         )
 
     def _collected(self, collect: Collector) -> object:

@@ -3,11 +3,14 @@
 import asyncio
 
 import pytest
+from textual import events
 
+from minivm.api import boot
 from minivm.core.keys import parse_keys
 from minivm.debug.code import assemble
-from minivm.tui.app import PANELS
+from minivm.tui.app import PANELS, MiniVMApp
 from minivm.tui.desk import LAYOUTS
+from minivm.tui.session import Session
 
 PROGRAM = """
     org 7C00h
@@ -260,6 +263,41 @@ def test_what_is_typed_reaches_the_guest(play):
         await stage.until(lambda: "You pressed: x" in " ".join(stage.text.split()))
 
     play(script, layout="run", autostart=True, size=(100, 30))
+
+
+def test_keys_typed_in_one_go_each_meet_what_the_one_before_has_opened(play):
+    async def script(stage):
+        typed = []
+        stage.session.type = typed.extend
+        stage.app.set_focus(stage.panel("code"))
+        for key in ["f12", "k", "f12", "colon", "7", "colon", "c"]:
+            stage.app.post_message(events.Key(key, {"colon": ":"}.get(key, key if len(key) == 1 else None)))
+        await stage.until(lambda: stage.app.prompt.value == "7:c")
+        assert typed == parse_keys("k")
+
+    play(script, ms=40)
+
+
+def test_a_key_before_the_first_frame_waits_and_is_not_the_guests(tmp_path):
+    async def script(session):
+        app = MiniVMApp(session, autostart=False, preferences_file=tmp_path / "tui.json", layout="learn")
+        async with app.run_test(size=(120, 40)) as pilot:
+            while not app._begun:
+                await asyncio.sleep(0.01)
+            app._begun = False
+            app.set_focus(None)
+            app.post_message(events.Key("colon", ":"))
+            await pilot.pause()
+            assert not app.prompt.has_class("-open")
+            await app._begin()
+            assert app.prompt.has_class("-open") and app.focused is app.prompt
+
+    with boot("tour", memory="4M") as machine:
+        session = Session(machine)
+        try:
+            asyncio.run(script(session))
+        finally:
+            session.close()
 
 
 # -- the command line -------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from minivm.core.keys import parse_keys
 from minivm.debug.code import assemble
 from minivm.errors import MiniVMError
 from minivm.tui.pace import MAX, REAL_TIME, Speed
-from minivm.tui.session import Session, SessionClosed
+from minivm.tui.session import LONGEST_REST_S, PANELS_S, Session, SessionClosed
 
 SPIN = "start: inc ax\n jmp start"
 CALLS = """
@@ -92,11 +92,36 @@ def test_an_exception_in_the_work_comes_back_and_the_thread_lives_on():
 
 
 def test_a_running_machine_is_shown_at_most_thirty_times_a_second():
-    with spin() as watched:
+    flood = "mov ax, 0B800h\n mov es, ax\nagain: inc word [es:0]\n jmp again"
+    with Watched(image(flood)) as watched:
+        watched.session.set_collectors({"screen": lambda debugger: None}, live=["screen"])
         watched.session.resume().result(5)
         time.sleep(0.5)
         watched.session.pause().result(5)
-        assert 3 <= len([view for view in watched.views if view.running]) <= 17
+        assert 5 <= len([view for view in watched.views if view.running]) <= 17
+
+
+def test_between_two_views_of_all_panels_only_a_changed_screen_is_shown():
+    with spin() as watched:
+        watched.session.set_collectors({"code": lambda debugger: 1, "screen": lambda debugger: 2}, live=["screen"])
+        watched.session.resume().result(5)
+        time.sleep(0.5)
+        watched.session.call(lambda debugger: debugger.write(0xB8000, b"A")).result(5)
+        time.sleep(0.3)
+        watched.session.pause().result(5)
+        seen = [sorted(view.panels) for view in watched.views if view.running]
+        assert seen.count(["screen"]) <= 1
+        assert 1 <= seen.count(["code", "screen"]) <= 0.8 / PANELS_S + 1
+
+
+def test_a_view_that_was_dear_lets_the_machine_run_before_the_next():
+    with spin() as watched:
+        watched.session.set_speed(Speed("instructions", 1000)).result(5)  # every view is one of all panels
+        watched.session.shown(10.0)
+        watched.session.resume().result(5)
+        time.sleep(0.6)
+        watched.session.pause().result(5)
+        assert len([view for view in watched.views if view.running]) <= 0.6 / LONGEST_REST_S + 1
 
 
 def test_no_view_is_made_while_the_last_one_is_not_shown():

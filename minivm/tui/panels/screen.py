@@ -1,5 +1,7 @@
 """The guest's screen: code page 437 in its sixteen colours, with cursor and blinking; keys go to the guest."""
 
+import re
+from collections.abc import Iterator
 from functools import lru_cache
 
 from rich.color import Color
@@ -10,14 +12,14 @@ from textual.geometry import Region
 from textual.reactive import reactive
 from textual.strip import Strip
 
+from minivm.core import cp437
 from minivm.core.screen import TextScreen
 from minivm.tui.keyboard import events_for
 from minivm.tui.panel import Panel
 from minivm.tui.session import View
 
 BLINK_S = 0.4
-RELEASE = ("f12", "ctrl+right_square_bracket")
-"""The keys that take the keyboard back from the guest."""
+_RUN = re.compile(rb"(.)\1*", re.DOTALL)
 
 
 class ScreenPanel(Panel, can_focus=True):
@@ -25,6 +27,7 @@ class ScreenPanel(Panel, can_focus=True):
 
     name = "screen"
     title = "Screen"
+    live = True
     help = (
         "The guest's monitor. While this panel has the focus, **all keys go to the guest**, function keys as well; "
         "F12 or Ctrl+] takes the keyboard back. A panel smaller than the screen shows the part with the cursor."
@@ -40,6 +43,7 @@ class ScreenPanel(Panel, can_focus=True):
         self.screen_shown: TextScreen | None = None
         self._origin = (0, 0)
         self._blink_rows: frozenset[int] = frozenset()
+        self._base = Style.null()
 
     def on_mount(self) -> None:
         """Start blinking."""
@@ -70,12 +74,6 @@ class ScreenPanel(Panel, can_focus=True):
         """Give the key to the guest; nothing else gets to see it."""
         event.stop()
         event.prevent_default()
-        if self.app.focused is not self:  # typed right behind the release chord: it was on its way already
-            self.app.post_message(events.Key(event.key, event.character))
-            return
-        if event.key in RELEASE:
-            self.app.action_guest()  # type: ignore[attr-defined]
-            return
         pressed = events_for(event.key, event.character)
         if pressed:
             self.app.session.type(pressed)  # type: ignore[attr-defined]
@@ -91,10 +89,15 @@ class ScreenPanel(Panel, can_focus=True):
         return self.screen_shown.text() if self.screen_shown is not None else ""
 
     # -- drawing ------------------------------------------------------------------------------------------------------
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Return the lines that are to be drawn; their common style is dear, and looked up once."""
+        self._base = self.rich_style
+        return super().render_lines(crop)
+
     def render_line(self, y: int) -> Strip:
         """Return one line of the panel."""
         width, screen = self.size.width, self.screen_shown
-        base = self.rich_style
+        base = self._base
         if screen is None:
             return Strip.blank(width, base)
         top, left = self._origin
@@ -168,20 +171,27 @@ def _blinking_rows(screen: TextScreen) -> frozenset[int]:
 
 def _segments(screen: TextScreen, row: int, columns: range, *, cursor: bool, blink_on: bool) -> list[Segment]:
     """Return one row as runs of one style."""
+    start = row * screen.columns
+    span = slice(start + columns.start, start + columns.stop)
+    text = cp437.decode(screen.characters[span])
     found: list[Segment] = []
-    run, style = "", Style.null()
-    for column in columns:
-        cell = screen.cell(row, column)
-        glyph = " " if cell.blinks and not blink_on else cell.glyph
-        at_cursor = cursor and column == screen.cursor_column
-        new = _style(screen.palette[cell.foreground], screen.palette[cell.background], cell.underlined, at_cursor)
-        if new is not style and run:
-            found.append(Segment(run, style))
-            run = ""
-        run, style = run + glyph, new
-    if run:
-        found.append(Segment(run, style))
+    for first, end in _runs(screen.attributes[span], screen.cursor_column - columns.start if cursor else None):
+        cell = screen.cell(row, columns.start + first)
+        at_cursor = cursor and columns.start + first == screen.cursor_column
+        style = _style(screen.palette[cell.foreground], screen.palette[cell.background], cell.underlined, at_cursor)
+        found.append(Segment(" " * (end - first) if cell.blinks and not blink_on else text[first:end], style))
     return found
+
+
+def _runs(attributes: bytes, cursor: int | None) -> Iterator[tuple[int, int]]:
+    """Yield where runs of one attribute begin and end; the cursor's column is a run of its own."""
+    for match in _RUN.finditer(attributes):
+        first, end = match.span()
+        if cursor is not None and first <= cursor < end:
+            pieces = (first, cursor), (cursor, cursor + 1), (cursor + 1, end)
+            yield from (piece for piece in pieces if piece[0] < piece[1])
+        else:
+            yield first, end
 
 
 @lru_cache(maxsize=1024)
