@@ -12,6 +12,7 @@ PIECE = 1 << 18
 MOST_BYTES = 1 << 28
 _PAGE = 0x1000
 _END = 1 << 64
+_SCANNED = 1 << 20
 
 
 def next_line(lines: Sequence[str], wanted: str, at: int, direction: int, *, here: bool = False) -> int | None:
@@ -88,3 +89,24 @@ def find_bytes(debugger: Debugger, wanted: bytes, where: range, direction: int) 
             run, start = bytearray(), at + count
         at += count
     return best
+
+
+def find_in(memory: memoryview, wanted: bytes, at: int, direction: int) -> int | None:
+    """Return the physical address of the next place in RAM behind (going down: before) `at`, round its end."""
+    size = len(memory)
+    spans_of = [(at + 1, size), (0, at + len(wanted))] if direction > 0 else [(0, at + len(wanted) - 1), (at + 1, size)]
+    for low, high in spans_of:
+        found = _scan(memory, wanted, range(max(0, low), min(size, high)), direction)
+        if found is not None:
+            return found
+    return None
+
+
+def _scan(memory: memoryview, wanted: bytes, where: range, direction: int) -> int | None:
+    starts = range(where.start, where.stop, _SCANNED)
+    for start in starts if direction > 0 else reversed(starts):
+        data = bytes(memory[start : min(start + _SCANNED + len(wanted) - 1, where.stop)])
+        found = data.find(wanted) if direction > 0 else data.rfind(wanted)
+        if found >= 0:
+            return start + found
+    return None

@@ -14,10 +14,12 @@ from minivm.core.memory import MIB, AddressSpace
 from minivm.core.record import record
 from minivm.debug.debugger import DebugError, Debugger
 from minivm.debug.inspect_paging import physical_of
+from minivm.errors import MiniVMError
 from minivm.tui.panel import FollowAddress
 from minivm.tui.panels.base import ListingPanel
 from minivm.tui.panels.coverage import EXECUTED, READ, WRITTEN, Coverage, cover, coverage_of
 from minivm.tui.panels.listing import Listing, Part, Row, row
+from minivm.tui.search import find_in, pattern
 from minivm.tui.session import View
 
 BYTES_A_LOOK, CELLS_A_LOOK = 256 << 10, 256
@@ -82,6 +84,7 @@ class PicturePanel(ListingPanel):
     name = "picture"
     title = "Memory map"
     keys = "Z in, X out, Enter follow"
+    question = 'Search RAM: "text" or bytes, as de ad be ef'
     help = (
         "Physical memory as a picture, one character for the number of bytes that the first line tells. A cell is "
         "marked as changed when its bytes differ from the last look. Its colour tells whether it was read, written or "
@@ -244,6 +247,28 @@ class PicturePanel(ListingPanel):
         if 0 <= cursor < len(kinds):
             kinds[cursor] |= CURSOR
         return bytes(kinds)
+
+    def search(self, wanted: str, direction: int = 1, *, here: bool = False) -> None:
+        """Put the cursor on the next place in RAM that has these bytes or this text."""
+        try:
+            data = pattern(wanted)
+        except MiniVMError as error:
+            self.say(str(error))
+            return
+        self.mark(wanted)
+        at = self.at - 1 if here else self.at
+
+        def find(debugger: Debugger) -> int | None:
+            memory = debugger.machine.memory.view
+            return find_in(memory, data, at, direction)
+
+        self.command(find, self._go_to_hit)
+
+    def _go_to_hit(self, physical: int | None) -> None:
+        if physical is None:
+            self.not_found(self.wanted)
+        else:
+            self._move(physical - self.at)
 
     def action_zoom(self, direction: int) -> None:
         """Zoom in on the cursor, or out."""

@@ -60,6 +60,14 @@ class Stage(App[None]):
         if self.failures:
             raise self.failures[0]
 
+    async def until(self, condition: Callable[[], object], tries: int = 200) -> None:
+        """Wait for something that a running machine shows in its own time."""
+        for _ in range(tries):
+            if condition():
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError("it never came")
+
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
         await self.settle()

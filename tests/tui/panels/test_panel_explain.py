@@ -57,11 +57,9 @@ def test_a_triple_fault_is_told_from_its_beginning(play_panel):
 def test_a_running_machine_is_not_explained_but_one_in_slow_motion_is(play_panel, guest_of):
     async def scenario(stage):
         stage.session.resume()
-        await stage.pilot.pause(0.2)
-        assert "The machine runs." in stage.text
+        await stage.until(lambda: "The machine runs." in stage.text)
         stage.session.set_speed(Speed("instructions", 20))
-        await stage.pilot.pause(0.4)
-        assert "The machine runs." not in stage.text
+        await stage.until(lambda: "The machine runs." not in stage.text)
         assert "Next" in stage.text
         stage.session.pause()
         await stage.settle()

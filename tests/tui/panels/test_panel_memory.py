@@ -147,3 +147,15 @@ def test_typed_bytes_are_hexadecimal_or_quoted(text, data):
 
 def test_the_byte_under_a_column():
     assert [byte_under(column, 10 + 4 * 16 + 1, 16) for column in (10, 11, 13, 59, 74, 5)] == [0, 0, 1, 0, 15, None]
+
+
+def test_goto_takes_a_label_of_the_program(play_panel, guest_of):
+    async def scenario(stage):
+        await stage.press("g")
+        await stage.answer("table + 1")
+        assert stage.panel.at == 0x7C03
+        await stage.press("g")
+        await stage.answer("no_such_label")
+        assert "no_such_label" in stage.said
+
+    play_panel(MemoryPanel(), scenario, guest_of("jmp short $\ntable: db 1, 2"))

@@ -6,11 +6,12 @@ from textual.selection import Selection
 
 from minivm.tui.panels.devices import DevicesPanel
 from minivm.tui.panels.memory import MemoryPanel
+from minivm.tui.panels.picture import PicturePanel
 from minivm.tui.panels.serial import SerialPanel
 from minivm.tui.panels.stack import StackPanel
 from minivm.tui.panels.tables import TablesPanel
 from minivm.tui.panels.trace import SHOWN_EVENTS, TracePanel
-from minivm.tui.search import next_line, pieces, spans
+from minivm.tui.search import find_in, next_line, pieces, spans
 
 CHATTY = """
         mov cx, 2000
@@ -119,6 +120,34 @@ def test_memory_is_searched_for_bytes_and_text_beyond_what_is_seen(play_panel):
         assert panel.at == 0x70000
 
     play_panel(MemoryPanel(), scenario)
+
+
+def test_the_memory_map_finds_bytes_in_ram(play_panel):
+    async def scenario(stage):
+        await stage.do(lambda debugger: debugger.write(0x9FFFE, b"\xde\xad\xbe\xef"))
+        await stage.do(lambda debugger: debugger.write(0x500, b"\xde\xad\xbe\xef"))
+        await search(stage, "de ad be ef")
+        assert stage.panel.at == 0x500
+        await stage.press("n")
+        assert stage.panel.at == 0x9FFFE
+        await stage.press("n")
+        assert stage.panel.at == 0x500
+        await stage.press("N")
+        assert stage.panel.at == 0x9FFFE
+        await search(stage, "no such text at all")
+        assert "not found" in stage.said
+
+    play_panel(PicturePanel(), scenario)
+
+
+def test_ram_is_searched_round_its_end():
+    memory = memoryview(b"..ab....ab..")
+    assert find_in(memory, b"ab", 2, 1) == 8
+    assert find_in(memory, b"ab", 8, 1) == 2
+    assert find_in(memory, b"ab", 8, -1) == 2
+    assert find_in(memory, b"ab", 2, -1) == 8
+    assert find_in(memory, b"ab", -1, 1) == 2
+    assert find_in(memory, b"xy", 0, 1) is None
 
 
 def test_the_whole_serial_log_is_searched_and_copied(play_panel, guest_of):
