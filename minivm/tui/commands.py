@@ -10,10 +10,10 @@ from minivm.core.record import record
 from minivm.debug.debugger import CATCH_KINDS, WATCH_KINDS, Debugger
 from minivm.debug.expressions import compile_expression, parse_address
 from minivm.errors import ConfigError
+from minivm.tui.search import find_in
 from minivm.tui.setting import set_value
 
 Work = Callable[[Debugger, str], str]
-_SEARCH_PIECE = 1 << 20
 
 
 @record
@@ -111,15 +111,7 @@ def address(debugger: Debugger, text: str) -> int:
 
 def search(debugger: Debugger, wanted: bytes, start: int) -> int | None:
     """Return the first physical address from `start` on, then from 0, where the bytes are in RAM; None for nowhere."""
-    view = debugger.machine.memory.view
-    size = len(view)
-    begin = min(max(start, 0), size)
-    for low, high in ((begin, size), (0, min(begin + len(wanted), size))):
-        for at in range(low, high, _SEARCH_PIECE):
-            found = bytes(view[at : min(at + _SEARCH_PIECE + len(wanted) - 1, high)]).find(wanted)
-            if found >= 0:
-                return at + found
-    return None
+    return find_in(debugger.machine.memory.view, wanted, start - 1, 1)
 
 
 def _conditional(text: str) -> tuple[str, str]:

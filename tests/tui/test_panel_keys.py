@@ -52,6 +52,9 @@ def test_the_screen_is_searched_and_copied_by_command(play):
         await stage.press("f12")
         await stage.command("search welcome")
         await stage.until(lambda: "welcome: in line 4 of Screen" in stage.message)
+        strips = [stage.panel("screen").render_line(y) for y in range(stage.panel("screen").size.height)]
+        marked = [one.text for strip in strips for one in strip if one.style and one.style.reverse]
+        assert "".join(marked) == "Welcome"
         await stage.press("f12")
         await stage.command("search no such thing")
         await stage.until(lambda: "no such thing: not found" in stage.message)

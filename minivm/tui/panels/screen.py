@@ -16,6 +16,8 @@ from minivm.core import cp437
 from minivm.core.screen import TextScreen
 from minivm.tui.keyboard import events_for
 from minivm.tui.panel import Panel
+from minivm.tui.panels.listing import painted
+from minivm.tui.search import spans
 from minivm.tui.session import View
 
 BLINK_S = 0.4
@@ -113,7 +115,10 @@ class ScreenPanel(Panel, can_focus=True):
         )
         if left < 0:
             segments.insert(0, Segment(" " * -left, base))
-        return Strip(segments).adjust_cell_length(width, base)
+        strip = Strip(segments)
+        if self.wanted:
+            strip = painted(strip, spans(strip.text, self.wanted), Style(reverse=True, underline=True))
+        return strip.adjust_cell_length(width, base)
 
     def _cursor_shown(self, screen: TextScreen, row: int) -> bool:
         return screen.cursor_visible and row == screen.cursor_row and self.blink_on
