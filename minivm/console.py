@@ -1,13 +1,17 @@
 """The host's end of keyboard, screen and serial ports: type, expect, text."""
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 from minivm.core.cp437 import decode
 from minivm.core.keys import KeyEvent, parse_keys
+from minivm.core.record import record
 from minivm.core.screen import TextScreen
+from minivm.inputs import SerialInput
 
 Listener = Callable[[bytes], None]
+FromOutside = Callable[[str, Any, Callable[[], None]], None]
+"""Does an action that is an input of a kind and data: `Machine.from_outside`."""
 
 
 class Typist(Protocol):
@@ -39,6 +43,27 @@ class Receiver(Protocol):
         """Queue `data` at the host's end of the line."""
 
 
+def _at_once(kind: str, data: Any, action: Callable[[], None]) -> None:
+    action()
+
+
+@record
+class SerialLogState:
+    """What one log keeps: the bytes, and how many before them are gone."""
+
+    data: bytes
+    dropped: int
+
+
+@record
+class ConsoleState:
+    """What a console remembers: up to where the serial text was used up, and the logs, the common one first."""
+
+    seen: int
+    serial: SerialLogState
+    ports: tuple[SerialLogState, ...]
+
+
 _CARRIAGE_RETURN = 0x0D
 _HIGH = {code: decode(bytes((code,))) for code in range(0x80, 0x100)}
 
@@ -61,6 +86,8 @@ class SerialLog:
         self.dropped = 0
         self.listeners: list[Listener] = []
         self._line: Receiver | None = None
+        self._number = 0
+        self._from_outside: FromOutside = _at_once
 
     def connect(self, line: "Receiver") -> None:
         """Say where `send` goes: a serial port's receiver."""
@@ -81,8 +108,22 @@ class SerialLog:
 
     def send(self, data: bytes) -> None:
         """Let `data` arrive at the guest's serial port, one character after the other."""
-        if self._line is not None:
-            self._line.receive(data)
+        line = self._line
+        if line is not None and data:
+            self._from_outside("serial", SerialInput(self._number, data), lambda: line.receive(data))
+
+    def enter_by(self, from_outside: FromOutside, number: int) -> None:
+        """Let what is sent go through `from_outside` as an input of serial port `number`."""
+        self._number, self._from_outside = number, from_outside
+
+    def state(self) -> SerialLogState:
+        """Return what the log keeps."""
+        return SerialLogState(bytes(self.data), self.dropped)
+
+    def restore(self, state: SerialLogState) -> None:
+        """Go back to a state; listeners hear nothing."""
+        self.data[:] = state.data
+        self.dropped = state.dropped
 
     @property
     def ready(self) -> bool:
@@ -125,6 +166,25 @@ class Console:
         self.serial = serial
         self.ports = ports
         self._seen = 0
+        self._from_outside: FromOutside = _at_once
+
+    def enter_by(self, from_outside: FromOutside) -> None:
+        """Let all input go through `from_outside`, which may note it; the common log's is the first port's."""
+        self._from_outside = from_outside
+        for number, log in enumerate(self.ports):
+            log.enter_by(from_outside, number)
+        self.serial.enter_by(from_outside, 0)
+
+    def state(self) -> ConsoleState:
+        """Return what the console remembers."""
+        return ConsoleState(self._seen, self.serial.state(), tuple(port.state() for port in self.ports))
+
+    def restore(self, state: ConsoleState) -> None:
+        """Go back to a state of a console with as many ports."""
+        self._seen = state.seen
+        self.serial.restore(state.serial)
+        for port, kept in zip(self.ports, state.ports, strict=True):
+            port.restore(kept)
 
     @property
     def screen(self) -> TextScreen:
@@ -138,11 +198,13 @@ class Console:
 
     def type(self, text: str) -> None:
         """Press the keys for `text`, in the notation of `--type`; raises `ConfigError` for a key that is not there."""
-        self._keyboard.type(parse_keys(text))
+        self.play(parse_keys(text))
 
     def play(self, events: Iterable[KeyEvent]) -> None:
         """Press and release keys, one after the other, at a pace that the guest can follow."""
-        self._keyboard.type(events)
+        pressed = tuple(events)
+        if pressed:
+            self._from_outside("keys", pressed, lambda: self._keyboard.type(pressed))
 
     def shows(self, text: str) -> bool:
         """Tell whether `text` stands on the screen or came out of a serial port.

@@ -41,6 +41,13 @@ class InterruptController(Protocol):
         """True when every line is masked, so that no interrupt can come."""
 
 
+class InputJournal(Protocol):
+    """Who is told of everything from outside that changes the run; `minivm.inputs.Journal` is the real one."""
+
+    def note(self, machine: "Machine", kind: str, data: Any) -> None:
+        """Hear what is about to happen at the machine's position; the kinds are in `minivm.inputs.KINDS`."""
+
+
 class SerialText(Protocol):
     """What a serial port has sent, as text."""
 
@@ -133,6 +140,9 @@ class Machine:
         self.idle_ns = 0
         self.closers: list[Callable[[], None]] = []
         self.sending: Callable[[], bool] = bool  # whether a serial port still has something on its line
+        self.journal: InputJournal | None = None
+        self._outside: list[Callable[[], None]] = []  # what waits for the next safe point
+        self._running = False
         self._interrupts = interrupts
         self._power_on = power_on
         self._request: Ended | None = None
@@ -171,21 +181,29 @@ class Machine:
 
     def run_to(self, position: int) -> Ended:
         """Run to the first safe point at or after `position` virtual nanoseconds since power-on."""
-        while True:
-            ended = self._one_go(position)
-            if ended is not None:
-                return ended
+        self._running = True
+        try:
+            while True:
+                ended = self._one_go(position)
+                if ended is not None:
+                    return ended
+        finally:
+            self._running = False
 
     def step(self, count: int = 1) -> Ended:
         """Execute `count` instructions one by one; an interrupt that is due is delivered on the way.
 
         A halted CPU sleeps until something wakes it; after a virtual second of that the step ends with "limit".
         """
-        for _ in range(count):
-            ended = self._one_step()
-            if ended is not None:
-                return ended
-        return LIMIT
+        self._running = True
+        try:
+            for _ in range(count):
+                ended = self._one_step()
+                if ended is not None:
+                    return ended
+            return LIMIT
+        finally:
+            self._running = False
 
     def run_until(self, condition: "Callable[[Machine], bool]", *, timeout: float = 5.0) -> None:
         """Step until `condition(vm)` holds; `timeout` counts virtual seconds.
@@ -194,8 +212,8 @@ class Machine:
         """
         end = self.now + round(timeout * NS_PER_SECOND)
         while not condition(self):
-            ended = self._one_step()
-            if ended is not None and ended is not LIMIT:
+            ended = self.step()
+            if ended is not LIMIT:
                 raise ExpectationFailed(f"the condition never held; the machine ended: {ended.reason}")
             if self.now >= end:
                 raise ExpectationFailed(f"the condition did not hold within {timeout} virtual seconds")
@@ -220,6 +238,9 @@ class Machine:
 
         Only at a safe point: of a halted machine, or after `run`.
         """
+        self.from_outside("time", position, lambda: self._pass_time(position))
+
+    def _pass_time(self, position: int) -> None:
         engine = self.engine
         sleeps_ns = position - engine.position
         if sleeps_ns > 0:
@@ -248,16 +269,60 @@ class Machine:
 
     def reset(self) -> None:
         """Press the reset button: at the next safe point every chip and the CPU start afresh, memory keeps."""
-        self._reset_wanted = True
-        self.engine.attention()
+        self.from_outside("reset", None, self.ask_reset)
 
     def power_off(self) -> None:
         """Switch the machine off at the next safe point."""
+        self.from_outside("power-off", None, self.ask_power_off)
+
+    def ask_reset(self) -> None:
+        """Reset at the next safe point, as a chip asks for it."""
+        self._reset_wanted = True
+        self.engine.attention()
+
+    def ask_power_off(self) -> None:
+        """End at the next safe point, as the guest asked."""
         self._ask_end(POWERED_OFF)
 
     def debug_exit(self, code: int) -> None:
         """End with `code`, as the guest asked at the debug-exit port."""
         self._ask_end(Ended("debug-exit", code))
+
+    # -- what comes from outside --------------------------------------------------------------------------------
+    def from_outside(self, kind: str, data: Any, action: Callable[[], None]) -> None:
+        """Do `action`, an input out of `minivm.inputs.KINDS`, and note it where a journal is attached.
+
+        With one it happens at a settled point: now, or when a run is going on, at its next safe point.
+        """
+        if self.journal is None:
+            action()
+        elif self._running:
+            self.at_safe_point(lambda: self._noted(kind, data, action))
+        else:
+            self.settle()
+            self._noted(kind, data, action)
+
+    def at_safe_point(self, action: Callable[[], None]) -> None:
+        """Call `action` between two blocks of the run, once everything due there is done; from any thread or chip."""
+        self._outside.append(action)
+        self.engine.attention()
+
+    def settle(self) -> None:
+        """Ring and deliver what is due at this very position, which the next run would do first.
+
+        So an input comes behind it, however the run was cut. Only between runs.
+        """
+        engine = self.engine
+        if engine.in_block:
+            self.clock.advance_to(engine.position)
+            return
+        while self._between_goes() is None and self._interrupts.pending and engine.interruptible:
+            pass
+
+    def _noted(self, kind: str, data: Any, action: Callable[[], None]) -> None:
+        if self.journal is not None and self.ended is None:
+            self.journal.note(self, kind, data)
+        action()
 
     def close(self) -> None:
         """Give everything back to the host: the engine, then RAM, then files."""
@@ -335,7 +400,14 @@ class Machine:
                 return self._look_at(engine.interrupt(self._interrupts.acknowledge()))
             if engine.nmi_pending:
                 self.halted = False
+            if self._outside:
+                self._take_from_outside()
         return None
+
+    def _take_from_outside(self) -> None:
+        waiting, self._outside = self._outside, []
+        for action in waiting:
+            action()
 
     def _look_at(self, ended_by: object) -> Ended | None:
         match ended_by:
@@ -355,16 +427,16 @@ class Machine:
         clock, engine, interrupts = self.clock, self.engine, self._interrupts
         if not engine.cpu.head.eflags & IF or interrupts.deaf:
             return self._never_wakes()
-        while not (interrupts.pending or self._reset_wanted or self._request or engine.nmi_pending):
+        while not (interrupts.pending or self._reset_wanted or self._request or engine.nmi_pending or self._outside):
             due = clock.next_due
             if due == NEVER:
                 return HALTED  # But not for ever: the host may still press a key, and `ended` stays None.
             if engine.take_stop():
                 return STOPPED
             if due > limit:
-                self.pass_time(limit)
+                self._pass_time(limit)
                 return LIMIT
-            self.pass_time(due)
+            self._pass_time(due)
         return None
 
     def _never_wakes(self) -> Ended | None:
@@ -377,7 +449,7 @@ class Machine:
         """Let the alarms of the next millisecond ring: a controller may be about to reset or to raise a line."""
         end = self.engine.position + NS_PER_MS
         while self.clock.next_due <= end:
-            self.pass_time(self.clock.next_due)
+            self._pass_time(self.clock.next_due)
             if self._reset_wanted or self._request is not None:
                 return True
         return False
@@ -386,7 +458,7 @@ class Machine:
         """End for good, once what the guest has sent is out of the serial ports."""
         end = self.engine.position + LONGEST_DRAIN
         while self.sending() and self.clock.next_due <= end:
-            self.pass_time(self.clock.next_due)
+            self._pass_time(self.clock.next_due)
         self.ended = ended
         return ended
 

@@ -166,7 +166,8 @@ class _Pc:
             engine=self.engine, memory=self.memory, space=self.space, ports=self._plain_ports, clock=self.clock,
             interrupts=self.pic, devices=devices, power_on=self._power_on,
         )  # fmt: skip
-        self.machine.console = Console(self.vga, self.keyboard, self.log, self.lines)
+        self.machine.console = console = Console(self.vga, self.keyboard, self.log, self.lines)
+        console.enter_by(self.machine.from_outside)
         self.machine.sending = lambda: self.com1.sending or self.com2.sending
         self.machine.closers.append(self._close_disks)
         self.machine.closers.append(self.tracer.close)
@@ -190,10 +191,10 @@ class _Pc:
 
     # What the chips ask of a machine that does not exist yet when they are made
     def _reset(self) -> None:
-        self.machine.reset()
+        self.machine.ask_reset()
 
     def _power_off(self) -> None:
-        self.machine.power_off()
+        self.machine.ask_power_off()
 
     def _debug_exit(self, code: int) -> None:
         self.machine.debug_exit(code)
