@@ -1,15 +1,16 @@
 """The debugger: breakpoints, watchpoints, catches and steps on one machine. The TUI and GDB are faces.
 
-Three gears, the fastest that what is armed allows: breakpoints and interrupt catches cost nothing where they are not
-(the engine stops before their block); a catch of a mode or privilege change looks at every block; a watchpoint or a
-catch of a port looks at every instruction. All of it goes by machine time: a run that was debugged ends in the same
-state.
+Three gears, the fastest that what is armed allows: breakpoints, interrupt and port catches and watched memory cost
+nothing where they are not (the engine stops before their block, or refuses an access to their page); a catch of a mode
+or privilege change looks at every block; a watched register, or memory whose address is computed from registers, looks
+at every instruction. All of it goes by machine time: a run that was debugged ends in the same state.
 """
 
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeVar
 
 from minivm.core.record import record
+from minivm.debug.careful import careful_of
 from minivm.debug.code import Instruction, disassemble
 from minivm.debug.expressions import REGISTERS, CpuContext, Expression, compile_expression, parse_address
 from minivm.debug.expressions_context import COUNTERS
@@ -17,6 +18,7 @@ from minivm.debug.inspect_paging import peek, peek_physical, physical_of
 from minivm.debug.symbols import SymbolTable
 from minivm.engine.cpustate import CS, HF_CS64, RSP, SEGMENT_NAMES, SS
 from minivm.engine.segments import Descriptor, descriptor_address, fill_cache, load_cache, load_vm86, update_hflags
+from minivm.engine.watch import EDGE, Range
 from minivm.errors import ConfigError, MiniVMError
 from minivm.machine import NS_PER_MS, Ended, Machine
 
@@ -33,6 +35,12 @@ _FLAG_BITS = {"cf": 0, "pf": 2, "af": 4, "zf": 6, "sf": 7, "tf": 8, "if": 9, "df
 _FLAG_PLACES = {name: (1 << bit, bit) for name, bit in _FLAG_BITS.items()} | {
     "rflags": (-1, 0), "eflags": (0xFFFF_FFFF, 0), "flags": (0xFFFF, 0), "iopl": (0x3000, 12),
 }  # fmt: skip
+
+
+def _edges_near(start: int, end: int) -> list[int]:
+    """Return the page boundaries that an access to [start, end) may cross."""
+    first, last = (start - EDGE) // _PAGE, (end + EDGE - 1) // _PAGE
+    return [page * _PAGE for page in range(first + 1, last + 1) if page > 0]
 
 
 class DebugError(ConfigError):
@@ -90,8 +98,15 @@ class Watchpoint(Entry):
         super().__init__(number, text)
         self.kind = kind
         self.expression = expression
-        self.start = self.end = 0  # the physical bytes, for all kinds but "change"
+        self.start = self.end = 0  # the physical bytes; none for a register or a computed value
+        self.linear: int | None = None
+        self.fixed = False  # they stay where they are: no register has a part in the address
         self.last = 0
+
+    @property
+    def ranged(self) -> bool:
+        """True when the engine can notice the accesses; else every instruction is looked at."""
+        return self.start < self.end and (self.fixed or self.kind != "change")
 
 
 class Catch(Entry):
@@ -134,7 +149,8 @@ class Debugger:
         self._events: list[tuple[str, int]] = []
         self.listeners: tuple[Listener, ...] = ()
         self._catches_ports = False
-        self._ranges: list[tuple[int, int]] = []
+        self._ranges: list[Range] = []
+        self._looks_at_all = self._looks_at_blocks = self._writes_itself = False
         self._outer_trace: Callable[[str, int, str], None] | None = getattr(machine.engine, "trace", None)
         self._mode, self._level = machine.cpu.mode, machine.cpu.cpl
 
@@ -166,6 +182,10 @@ class Debugger:
         if place is not None and place.kind in ("linear", "physical"):
             entry.start = place.address if place.kind == "physical" else self._physical(place.address)
             entry.end = entry.start + (length or place.size)
+            entry.fixed = not expression.registers
+            entry.linear = place.address if place.kind == "linear" else None
+            if self.machine.space.region_at(entry.start, entry.end - entry.start) is None:
+                raise DebugError(f"{what} is not in memory; it cannot be watched")
         elif kind != "change":
             raise DebugError(f"{what} is not in memory; only its change can be watched")
         entry.last = expression.evaluate(self.context)
@@ -317,8 +337,10 @@ class Debugger:
                 raise DebugError(f"{linear + at:X}h is not in memory")
             pieces.append((physical, piece))
             at += len(piece)
+        self._writes_itself = True
         for physical, piece in pieces:
             self.machine.memory.write(physical, piece)
+        self._writes_itself = False
 
     def set_register(self, name: str, value: int) -> None:
         """Set a register by name; control registers and flags included."""
@@ -378,16 +400,15 @@ class Debugger:
 
     # -- one piece of a run -----------------------------------------------------------------------------------------
     def _go(self, limit: int) -> Stop | None:
-        kinds = {entry.kind for entry in self._armed(Catch)}
-        if "port" in kinds or any(self._armed(Watchpoint)):
+        if self._looks_at_all:
             return self._doze(limit) if self.machine.halted else self._at_breakpoint() or self._one_step()
-        if kinds & {"mode", "privilege"}:
+        if self._looks_at_blocks:
             limit = min(limit, self.machine.now + 1)
         if self.engine.in_block and (stop := self._at_breakpoint()):
             return stop  # here the engine would step first: it looks before a block, and behind each step in one
         ended = self.machine.run_to(limit)
         if ended.reason == "limit":
-            return self._look_at_events()
+            return self._look_at_watches() or self._look_at_events()
         return self._at_end(ended)
 
     def _doze(self, limit: int) -> Stop | None:
@@ -396,7 +417,7 @@ class Debugger:
         ended = machine.run_to(machine.now)
         if machine.halted and ended.reason == "limit":
             ended = machine.run_to(min(limit, machine.clock.next_due))
-        return self._look_at_events() if ended.reason == "limit" else self._at_end(ended)
+        return self._look_at_watches() or self._look_at_events() if ended.reason == "limit" else self._at_end(ended)
 
     def _one_step(self) -> Stop | None:
         self._accesses.clear()
@@ -419,7 +440,7 @@ class Debugger:
             return self._at_end(ended)
         if self.machine.cpu.linear_ip == before:
             return None
-        return self._look_at_events() or self._at_breakpoint()
+        return self._look_at_watches() or self._look_at_events() or self._at_breakpoint()
 
     def _asked_to_stop(self) -> Stop | None:
         wanted, self._stop_wanted = self._stop_wanted, False
@@ -427,10 +448,16 @@ class Debugger:
 
     def _at_end(self, ended: Ended) -> Stop | None:
         if ended.reason == "breakpoint":
-            return self._look_at_events() or self._at_breakpoint() or self._one_step()
+            stop = self._look_at_watches() or self._look_at_events() or self._at_breakpoint()
+            return self._one_step() if stop is None and self._breaks_here() else stop
         if ended.reason == "stopped":
             asked = self._asked_to_stop()
-            return self._look_at_events() or (self._at_breakpoint() if asked is not None else None) or asked
+            return (
+                self._look_at_watches()
+                or self._look_at_events()
+                or (self._at_breakpoint() if asked is not None else None)
+                or asked
+            )
         return Stop(ended.reason, f"the machine has ended: {ended.reason}", ended=ended)
 
     def _at_breakpoint(self) -> Stop | None:
@@ -440,7 +467,16 @@ class Debugger:
                 return Stop("breakpoint", f"{entry.text} reached", entry.number)
         return None
 
+    def _breaks_here(self) -> bool:
+        here = self.machine.cpu.linear_ip
+        return any(entry.address == here for entry in self._armed(Breakpoint))
+
     def _look_at_watches(self) -> Stop | None:
+        stop = self._watch_hit()
+        self._accesses.clear()
+        return stop
+
+    def _watch_hit(self) -> Stop | None:
         for entry in list(self._armed(Watchpoint)):
             old, entry.last = entry.last, self._value(entry.expression, entry.last)
             happened = self._what_happened(entry, old)
@@ -499,25 +535,66 @@ class Debugger:
     def _arm(self) -> None:
         """Tell the engine what is to be noticed, and no more than that."""
         self.engine.set_breakpoints(entry.address for entry in self._armed(Breakpoint))
-        ranges = [(entry.start, entry.end) for entry in self._armed(Watchpoint) if entry.kind != "change"]
-        if ranges != self._ranges:  # all translations go when this changes
-            self._ranges = ranges
-            self.engine.watch_memory(ranges, self._note_access if ranges else None)
+        self._arm_watches()
         kinds = {entry.kind for entry in self._armed(Catch)}
-        self._catches_ports = "port" in kinds
+        self._looks_at_blocks = bool(kinds & {"mode", "privilege"})
+        if self._catches_ports != ("port" in kinds):
+            self._catches_ports = "port" in kinds
+            self._arm_careful()
         self.engine.port_listener = self._note_port if self._catches_ports or self.listeners else None
         wanted = kinds & {"interrupt", "exception", "bios"}
         self.engine.trace = self._note_event if wanted or self.listeners else self._outer_trace
         self._mode, self._level = self.machine.cpu.mode, self.machine.cpu.cpl
 
+    def _arm_watches(self) -> None:
+        watches = list(self._armed(Watchpoint))
+        self._looks_at_all = any(not entry.ranged for entry in watches)
+        ranges = [one for entry in watches if entry.ranged for one in self._ranges_of(entry)]
+        if ranges == self._ranges:  # all translations go when this changes
+            return
+        had, self._ranges = self._ranges, ranges
+        if ranges and not had:
+            self.machine.memory.write_listeners.append(self._note_host_write)
+        elif had and not ranges:
+            self.machine.memory.write_listeners.remove(self._note_host_write)
+        self._arm_careful()
+        self.engine.watch_memory(ranges, self._note_access if ranges else None)
+
+    def _arm_careful(self) -> None:
+        wanted = self._catches_ports or bool(self._ranges)
+        careful = careful_of(ports=self._catches_ports, memory=bool(self._ranges)) if wanted else None
+        self.engine.set_careful(careful)
+
+    def _ranges_of(self, entry: Watchpoint) -> Iterator[Range]:
+        reads, writes = entry.kind in ("read", "access"), entry.kind != "read"
+        yield Range(entry.start, entry.end, reads, writes)
+        for edge in _edges_near(entry.start, entry.end):
+            below = edge - 1 if entry.linear is None else self._neighbour(entry, edge - 1)
+            above = edge if entry.linear is None else self._neighbour(entry, edge)
+            if below is not None:
+                yield Range(below + 1 - EDGE, below + 1, reads, writes, told=False)
+            if above is not None:
+                yield Range(above, above + EDGE, reads, writes, told=False)
+
+    def _neighbour(self, entry: Watchpoint, physical: int) -> int | None:
+        """Return where the linear address lies that is as far from the watched bytes as `physical` seems to be."""
+        return physical_of(self.engine, (entry.linear or 0) + physical - entry.start)
+
     def _note_access(self, verb: str, address: int, size: int, value: int) -> None:
         self._accesses.append((verb, address, size, value))
+        self.engine.notice()
+
+    def _note_host_write(self, start: int, end: int) -> None:
+        """Note a write that was not an instruction's own: a BIOS service, a device, an interrupt's frame."""
+        if not self._writes_itself and any(one.told and start < one.end and one.start < end for one in self._ranges):
+            self._note_access("write", start, end - start, 0)
 
     def _note_port(self, verb: str, port: int, size: int, value: int) -> None:
         for listener in self.listeners:
             listener.on_port(verb, port, size, value)
         if self._catches_ports:
             self._ports.append((verb, port, size, value))
+            self.engine.notice()
 
     def _note_event(self, kind: str, vector: int, words: str) -> None:
         if self._outer_trace is not None:

@@ -25,7 +25,7 @@ REG_EFLAGS, REG_RAX, REG_CR0, REG_CR3, REG_CR4, REG_FPCW, REG_MSR, REG_MXCSR = 2
 REG_FPSW, REG_ST0, REG_XMM0, REG_FPTAG = 31, 114, 122, 247
 
 MEM_WRITE, MEM_FETCH = 17, 18
-MEM_WRITE_PROT, MEM_FETCH_PROT = 22, 24
+MEM_WRITE_PROT, MEM_READ_PROT, MEM_FETCH_PROT = 22, 23, 24
 ERR_OK, ERR_EXCEPTION = 0, 21
 
 _CTL_USE_EXITS, _CTL_REMOVE_CACHE, _CTL_FLUSH_TB, _CTL_FLUSH_TLB, _CTL_TLB_TYPE, _CTL_BUFFER = 4, 9, 10, 11, 12, 13
@@ -39,6 +39,15 @@ class TlbEntry(ctypes.Structure):
     _fields_ = (("physical", c_uint64), ("permissions", c_uint32))
     physical: int
     permissions: int
+
+
+class TranslatedBlock(ctypes.Structure):
+    """Unicorn's description of a block that it has translated."""
+
+    _fields_ = (("address", c_uint64), ("instructions", ctypes.c_uint16), ("size", ctypes.c_uint16))
+    address: int
+    instructions: int
+    size: int
 
 
 class Msr(ctypes.Structure):
@@ -197,8 +206,12 @@ class Uc:
 
     def make_read_only(self, base: int, length: int) -> None:
         """Let the guest only read and execute what was mapped as RAM; a write is dropped where a hook allows it."""
-        status = self.library.dll.uc_mem_protect(self.handle, base, length, PROT_READ | PROT_EXEC)
-        self.library.check(status, f"protect the ROM at {base:X}h")
+        self.protect(base, length, PROT_READ | PROT_EXEC)
+
+    def protect(self, base: int, length: int, rights: int) -> None:
+        """Let the guest do only what `rights` say with these physical pages; not while the engine runs."""
+        status = self.library.dll.uc_mem_protect(self.handle, base, length, rights)
+        self.library.check(status, f"protect the memory at {base:X}h")
 
     def map_mmio(self, base: int, length: int, read: Any, write: Any) -> None:
         """Send accesses to [base, base + length) to two callbacks, which are kept alive with the engine."""

@@ -217,6 +217,19 @@ def read_bytes(processor: Processor, linear: int, length: int, user: bool = Fals
     return space.load_bytes(physical, length)
 
 
+def peek_bytes(processor: Processor, linear: int, length: int) -> bytes:
+    """Return `length` bytes at `linear` and leave no accessed bits behind; raises `Fault`."""
+    parts: list[bytes] = []
+    while length > 0:
+        physical = walk(processor, linear).physical
+        if physical is None:
+            raise Fault(PAGE_FAULT, 0, f"{linear:X}h is not mapped")
+        piece = min(length, 0x1000 - (linear & 0xFFF))
+        parts.append(processor.space.load_bytes(physical & processor.space.a20_mask, piece))
+        linear, length = linear + piece, length - piece
+    return b"".join(parts)
+
+
 def write_bytes(processor: Processor, linear: int, data: bytes, user: bool = False) -> None:
     """Store `data`, at most a page, at `linear`; raises `Fault` before anything is stored."""
     room = 0x1000 - (linear & 0xFFF)

@@ -14,7 +14,8 @@ Python callback there would cost 500 ns a block, this costs about one. It keeps 
 import ctypes
 import mmap
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from ctypes import c_int64, c_uint64
 from typing import Any
 
@@ -44,6 +45,10 @@ class BlockCell(ctypes.Structure):
         ("pages", c_uint64),  # 78h: a byte for each page, set where a breakpoint is; 0 while there are none
         ("slow", c_uint64),  # 80h: the hook in Python, for blocks on such pages
         ("block_flags", c_uint64),  # 88h: where QEMU is told how to translate the next block
+        ("points", c_uint64),  # 90h: the addresses looked for on such pages
+        ("point_count", c_uint64),  # 98h: how many, or more than `MOST_POINTS`: then Python looks
+        ("ran", c_uint64),  # A0h: the sizes of the blocks that ran (`Sizes`); 0 while nobody asks
+        ("known", c_uint64),  # A8h: the sizes of the blocks that Python has looked at; 0 when it need not
     )
     retired: int
     limit: int
@@ -63,6 +68,10 @@ class BlockCell(ctypes.Structure):
     pages: int
     slow: int
     block_flags: int
+    points: int
+    point_count: int
+    ran: int
+    known: int
 
     def end_of_cut(self, address: int, size: int) -> int | None:
         """Return the tick at which [address, address + size) begins, if it is a cut-off rest of the current block."""
@@ -79,6 +88,10 @@ class BlockCell(ctypes.Structure):
 _WORD = (1 << 64) - 1
 PAGE_FLAGS = 1 << 20
 """How many pages are told apart when breakpoints are looked for: those of 4 GiB, taken again above it."""
+MOST_POINTS = 64
+"""So many addresses are compared by the machine code; with more, Python looks at each block of their pages."""
+NOTED_ADDRESSES = 1 << 26
+"""How many addresses are told apart in notes about blocks: 64 MiB, taken again above it."""
 AT_BREAKPOINT = 2
 """What `stopped` says when the block that was about to begin holds a breakpoint."""
 
@@ -108,10 +121,18 @@ check:
     test dword ptr [r10 + {CpuHead.hflags.offset:#x}], {HF_INHIBIT_IRQ:#x}
     jz stop
 book:
+    mov r8, qword ptr [rcx + 0xa8]
+    test r8, r8
+    jnz known
+harmless:
     mov r8, qword ptr [rcx + 0x78]
     test r8, r8
     jnz look
 plain:
+    mov r8, qword ptr [rcx + 0xa0]
+    test r8, r8
+    jnz note
+go:
     and dword ptr [r10 + {CpuHead.eflags.offset:#x}], {~RF & 0xFFFF_FFFF:#x}
     mov qword ptr [rcx + 0x10], rsi
     mov qword ptr [rcx + 0x18], rdx
@@ -138,7 +159,32 @@ look:
     cmp byte ptr [r8 + r9], 0
     je plain
 slow:
+    mov r9, qword ptr [rcx + 0x98]
+    cmp r9, {MOST_POINTS}
+    ja python
+    mov r8, qword ptr [rcx + 0x90]
+compare:
+    dec r9
+    js plain
+    mov r11, qword ptr [r8 + r9 * 8]
+    sub r11, rsi
+    cmp r11, rdx
+    jae compare
+python:
     jmp qword ptr [rcx + 0x80]
+known:
+    mov r9, rsi
+    and r9d, {NOTED_ADDRESSES - 1:#x}
+    cmp word ptr [r8 + r9 * 2], dx
+    je harmless
+    jmp python
+note:
+    mov r9, rsi
+    and r9d, {NOTED_ADDRESSES - 1:#x}
+    cmp word ptr [r8 + r9 * 2], dx
+    jae go
+    mov word ptr [r8 + r9 * 2], dx
+    jmp go
 stepping:
     mov rax, qword ptr [rcx + 0x68]
     mov qword ptr [rcx + 0x58], rax
@@ -158,14 +204,58 @@ stop:
     jmp qword ptr [rcx + 0x38]
 """
 MACHINE_CODE = bytes.fromhex(
-    "89d2837948000f85a8000000488b014c8b51304989f04c2b41104c3b4118724f483b41080f8dc5000000448b49284585"
-    "8a88000000741141f782b0000000080000000f84a70000004c8b41784d85c075314181a288000000fffffeff48897110"
-    "48895118488941204801d0488901c34d8d0c104c3b491873a7488b41204c01c0ebcf4989f149c1e90c4181e1ffff0f00"
-    "43803c080075174c8d4c16ff49c1e90c4181e1ffff0f0043803c080074a3ffa180000000488b416848894158488b4170"
-    "48894160488971684889517048ff4950781d488b8188000000c700018000004c8b51304181a288000000fffffeffc3c7"
-    "414001000000ff6138"
+    "89d2837948000f8527010000488b014c8b51304989f04c2b41104c3b4118726f483b41080f8d44010000448b49284585"
+    "8a88000000741141f782b0000000080000000f84260100004c8b81a80000004d85c00f85a50000004c8b41784d85c075"
+    "414c8b81a00000004d85c00f85a30000004181a288000000fffffeff4889711048895118488941204801d0488901c34d"
+    "8d0c104c3b49187387488b41204c01c0ebbf4989f149c1e90c4181e1ffff0f0043803c080075174c8d4c16ff49c1e90c"
+    "4181e1ffff0f0043803c080074934c8b89980000004983f940771c4c8b819000000049ffc90f8876ffffff4f8b1cc849"
+    "29f34939d373ebffa1800000004989f14181e1ffffff0366433914480f8446ffffffebe34989f14181e1ffffff036643"
+    "3914480f8348ffffff6643891448e93effffff488b416848894158488b417048894160488971684889517048ff495078"
+    "1d488b8188000000c700018000004c8b51304181a288000000fffffeffc3c7414001000000ff6138"
 )
+_LONGEST_BLOCK = 4096
+_NOT_ZERO = re.compile(rb"[^\0]", re.DOTALL)
 NATIVE_HOSTS = ("x86_64", "AMD64")
+
+
+class Sizes:
+    """A number below 65,536 for each of many addresses, in memory that is taken as it is used: sizes of blocks."""
+
+    def __init__(self) -> None:
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+        self._map = mmap.mmap(-1, 2 * NOTED_ADDRESSES, flags=flags)
+        self._words = memoryview(self._map).cast("H")
+        self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
+
+    def __getitem__(self, address: int) -> int:
+        return self._words[address & NOTED_ADDRESSES - 1]
+
+    def __setitem__(self, address: int, size: int) -> None:
+        self._words[address & NOTED_ADDRESSES - 1] = size
+
+    def add(self, address: int, size: int) -> None:
+        """Keep the largest size."""
+        self[address] = max(self[address], size)
+
+    def covered(self, linear: int, length: int) -> bytes:
+        """Return a byte for each of `length` addresses: 1 where some block that was noted lies, else 0."""
+        marks = bytearray(length)
+        first = max(0, linear - _LONGEST_BLOCK)
+        for address, size in self._noted(first, linear + length - first):
+            begin, end = max(address - linear, 0), min(address + size - linear, length)
+            if begin < end:
+                marks[begin:end] = b"\1" * (end - begin)
+        return bytes(marks)
+
+    def _noted(self, linear: int, length: int) -> Iterator[tuple[int, int]]:
+        """Yield (address, size) of the blocks noted in a range."""
+        while length > 0:
+            place = linear & NOTED_ADDRESSES - 1
+            piece = min(length, NOTED_ADDRESSES - place)
+            words = self._map[2 * place : 2 * (place + piece)]
+            for index in dict.fromkeys(found.start() // 2 for found in _NOT_ZERO.finditer(words)):
+                yield linear + index, int.from_bytes(words[2 * index : 2 * index + 2], "little")
+            linear, length = linear + piece, length - piece
 
 
 class Thunk:
@@ -177,8 +267,13 @@ class Thunk:
         self._library = library
         self._head = CpuHead.from_address(cell.head)
         cell.stop = library.address("uc_emu_stop")
-        self._breakpoints: tuple[int, ...] = ()
+        self._points: set[int] = set()
         self._pages = bytearray()
+        self._listed = (c_uint64 * MOST_POINTS)()
+        self.ran: Sizes | None = None
+        self._known: Sizes | None = None
+        self._looks: Callable[[int, int], bool] | None = None
+        cell.points = ctypes.addressof(self._listed)
         self._in_python = BLOCK_CALLBACK(self._slow)
         cell.slow = ctypes.cast(self._in_python, ctypes.c_void_p).value or 0
         if self.native:
@@ -190,14 +285,37 @@ class Thunk:
 
     def set_breakpoints(self, addresses: Iterable[int]) -> None:
         """Stop before every block that holds one of the linear `addresses`; elsewhere it costs a nanosecond a block."""
-        self._breakpoints = tuple(sorted(addresses))
-        if not self._breakpoints:
-            self._cell.pages = 0
+        self._points = set()
+        self._cell.pages = self._cell.point_count = 0
+        if self._pages:
+            self._pages[:] = bytes(PAGE_FLAGS)
+        for address in addresses:
+            self.add_breakpoint(address)
+
+    def add_breakpoint(self, address: int) -> None:
+        """Stop before every block that holds the linear `address`, too; also from inside the engine."""
+        cell = self._cell
+        if address in self._points:
             return
-        self._pages = bytearray(PAGE_FLAGS)
-        for address in self._breakpoints:
-            self._pages[address >> 12 & PAGE_FLAGS - 1] = 1
-        self._cell.pages = ctypes.addressof(ctypes.c_char.from_buffer(self._pages))
+        if not self._pages:
+            self._pages = bytearray(PAGE_FLAGS)
+        if len(self._points) < MOST_POINTS:
+            self._listed[len(self._points)] = address
+        self._points.add(address)
+        self._pages[address >> 12 & PAGE_FLAGS - 1] = 1
+        cell.point_count = len(self._points)
+        cell.pages = ctypes.addressof(ctypes.c_char.from_buffer(self._pages))
+
+    def note_what_runs(self, wanted: bool) -> None:
+        """Note from now on the blocks that run, in `ran`; what was noted before stays."""
+        self.ran = self.ran or Sizes()
+        self._cell.ran = self.ran.address if wanted else 0
+
+    def look_over(self, looks: Callable[[int, int], bool] | None) -> None:
+        """Ask `looks` of each block that is new whether the engine must stop before it, as at a breakpoint."""
+        self._looks = looks
+        self._known = Sizes() if looks is not None else None
+        self._cell.known = self._known.address if self._known is not None else 0
 
     def _slow(self, uc: int, address: int, size: int, data: int) -> None:
         """Do what the machine code does, 500 times slower."""
@@ -210,7 +328,7 @@ class Thunk:
             ctypes.c_uint32.from_address(cell.block_flags).value = WHOLE_BLOCK if stops else ONE_INSTRUCTION
         else:
             stops = cell.end_of_cut(address, size) is None and self._is_due()
-            if not stops and any(address <= breakpoint < address + size for breakpoint in self._breakpoints):
+            if not stops and (self._must_stop(address, size) or self._holds_point(address, size)):
                 stops, reason = True, AT_BREAKPOINT
         if stops:
             cell.stopped = reason
@@ -218,7 +336,22 @@ class Thunk:
             return
         self._head.eflags &= ~RF
         if not cell.stepping:
+            if self.ran is not None and cell.ran:
+                self.ran.add(address, size)
             cell.book(address, size)
+
+    def _must_stop(self, address: int, size: int) -> bool:
+        if self._looks is None or self._known is None or self._known[address] == size:
+            return False
+        if self._looks(address, size):
+            return True
+        self._known[address] = size
+        return False
+
+    def _holds_point(self, address: int, size: int) -> bool:
+        if len(self._points) < size:
+            return any(address <= point < address + size for point in self._points)
+        return not self._points.isdisjoint(range(address, address + size))
 
     def _is_due(self) -> bool:
         cell, head = self._cell, self._head

@@ -10,13 +10,14 @@ is written to be read, does what the processor would.
 
 import ctypes
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minivm.core.bus import Bus
 from minivm.core.clock import Clock
 from minivm.core.memory import PAGE, AddressSpace, Region
 from minivm.engine import cpuid, library, probes, undocumented
 from minivm.engine.base import Attention, Autopsy, Breakpoint, Exit, Halted, Ran, Shutdown, Stopped
+from minivm.engine.coverage import Coverage
 from minivm.engine.cpustate import (
     AC,
     CC_OP_EFLAGS,
@@ -47,10 +48,15 @@ from minivm.engine.cpustate import (
 from minivm.engine.delivery import Collapse, Event, Fault, raise_event
 from minivm.engine.fastcalls import syscall, sysenter
 from minivm.engine.fill import FillTable
-from minivm.engine.paging import read_bytes
+from minivm.engine.paging import peek_bytes, read_bytes
 from minivm.engine.segments import fill_cache, update_hflags
+from minivm.engine.state import CpuState, put, take, translate_entered_block
 from minivm.engine.thunk import AT_BREAKPOINT, ONE_INSTRUCTION, WHOLE_BLOCK, BlockCell, Thunk
+from minivm.engine.watch import Access, MemoryWatch, Range, at_edge
 from minivm.errors import EngineError
+
+if TYPE_CHECKING:
+    from minivm.engine.coverage import Coverage
 
 FOREVER = 1 << 62
 IO_TICKS = 1000
@@ -74,8 +80,10 @@ _POWER_ON_REGISTERS = ((library.REG_FPCW, 0x0040), (library.REG_MXCSR, 0x1F80))
 _SYSTEM_CALL_MSRS = (0x174, 0x175, 0x176, 0xC000_0081, 0xC000_0082, 0xC000_0083, 0xC000_0084, 0xC000_0102)
 """SYSENTER's three, STAR, LSTAR, CSTAR, FMASK, KernelGSbase: 0 after a reset."""
 
-Access = Callable[[str, int, int, int], None]
-"""Told of ("read" | "write", physical address, size in bytes, value; for a read, 0)."""
+PortAccess = Callable[[str, int, int, int], None]
+"""Told of ("in" | "out", port, size in bytes, value)."""
+Careful = Callable[[bytes, int], bool]
+"""Asked of each new block's code and its bits whether it must be executed in the step gear."""
 Trace = Callable[[str, int, str], None]
 """Told of ("int" | "exc" | "irq", vector, words about it)."""
 
@@ -84,15 +92,25 @@ class UnicornEngine:
     """One x86 processor on Unicorn. `space` and `ports` are what it is wired to, `clock` what it moves.
 
     The RAM behind `space` must outlive the engine. `native=False` runs the block hook in Python, as on a host
-    without the thunk.
+    without the thunk. `code_bytes` is the room for translated code: with less, a large guest is translated again
+    and again, and the engine costs the host less memory.
     """
 
     name = "unicorn"
 
-    def __init__(self, space: AddressSpace, ports: Bus, clock: Clock, *, native: bool | None = None) -> None:
+    def __init__(
+        self,
+        space: AddressSpace,
+        ports: Bus,
+        clock: Clock,
+        *,
+        native: bool | None = None,
+        code_bytes: int = _BUFFER_BYTES,
+    ) -> None:
         self.space = space
+        self._code_room = code_bytes
         self.trace: Trace | None = None
-        self.port_listener: Access | None = None
+        self.port_listener: PortAccess | None = None
         self._counts: dict[str, int] = {}
         self.port_reads = self.port_writes = 0
         self._ports = ports
@@ -123,8 +141,9 @@ class UnicornEngine:
         self._stop_requested = False
         self._nmi_pending = False
         self._breakpoints: frozenset[int] = frozenset()
-        self._watches: list[int] = []
-        self._watched: Access | None = None
+        self._careful: Careful | None = None
+        self._noticed = False
+        self.coverage: Coverage | None = None
         self._shutdown: Autopsy | None = None
         self._failure: BaseException | None = None
         self._until = 0
@@ -134,6 +153,10 @@ class UnicornEngine:
         self._block_mode = (0, 0, 0)
         self._translated = 0
         self._looking = False
+        self._inside = self._stale_code = False
+        private = self._places.no_exit_request
+        checks = ctypes.c_ubyte.from_address(self._uc.address + private) if private is not None else None
+        self._watch = MemoryWatch(self._uc, space, self._cell, checks, self._is_careful)
         self._add_hooks()
         space.memory.write_listeners.append(self._forget_code)
         self._leave_out_stop_checks()
@@ -179,6 +202,14 @@ class UnicornEngine:
         """Forget cached addresses after registers or page tables were edited from outside, and look at CR0.PG."""
         self._choose_tlb()
         self._uc.flush_tlb()
+
+    def state(self) -> CpuState:
+        """Return everything that the processor remembers, also in the middle of a block."""
+        return take(self)
+
+    def restore(self, saved: CpuState) -> None:
+        """Remember `saved`; RAM and ROM must hold what they held then, or be restored first."""
+        put(self, saved)
 
     def close(self) -> None:
         """Free the engine; the RAM that it used may be closed after this, not before."""
@@ -273,6 +304,7 @@ class UnicornEngine:
         began, self._until = self.position, until
         ended = (self._walk_to_block_end() or "attention") if self._mid_block else self._run_blocks()
         self._attention = False
+        self._noticed = False
         return self._exit(ended, self.position - began)
 
     def step(self) -> Exit:
@@ -280,7 +312,9 @@ class UnicornEngine:
         began = self.position
         if self._take_nmi():
             return self._exit("ran", 0)
-        return self._exit(self._step_once(), self.position - began)
+        ended = self._step_once()
+        self._noticed = False
+        return self._exit(ended, self.position - began)
 
     def stop(self) -> None:
         """Make the current or next `run` end with `Stopped` at the next safe point; callable from any thread."""
@@ -297,20 +331,30 @@ class UnicornEngine:
         self._breakpoints = frozenset(addresses)
         self.thunk.set_breakpoints(self._breakpoints)
 
-    def watch_memory(self, ranges: Iterable[tuple[int, int]], listener: Access | None) -> None:
-        """Tell `listener` of every access to the physical [start, end) `ranges`; without ranges, stop telling.
+    def watch_memory(self, ranges: Iterable[Range], listener: Access | None) -> None:
+        """Tell `listener` of every access to the physical `ranges`, behind which `notice` can end the run (watch.py).
 
-        It hears ("read" | "write", address, size, value) while the instruction executes, and must not stop the engine.
+        It hears ("read" | "write", address, size, value) while the instruction executes.
         """
-        for handle in self._watches:
-            self._uc.unhook(handle)
-        self._watches = []
-        self._watched = listener
-        callback = library.ACCESS_CALLBACK(self._on_access)
-        for start, end in ranges:
-            kinds = library.HOOK_MEM_READ | library.HOOK_MEM_WRITE
-            self._watches.append(self._uc.hook(kinds, callback, begin=start, end=end - 1))
-        self._uc.flush_code()
+        self._watch.set(ranges, listener)
+
+    def set_careful(self, careful: Careful | None) -> None:
+        """Execute the blocks of which `careful` says so in the step gear, where `notice` acts at once."""
+        self._careful = careful
+        self.thunk.look_over(self._look_over if careful is not None else None)
+
+    def notice(self) -> None:
+        """End the run as at a breakpoint: behind the current instruction in the step gear, else at a block start."""
+        self._noticed = True
+        self._cell.limit = 0
+
+    def cover(self, reads: bool = False) -> None:
+        """Note in `coverage` which code runs from now on; with `reads`, slowly, also what it reads and writes."""
+        from minivm.engine.coverage import Coverage  # only those who look need it
+
+        if self.coverage is None:
+            self.coverage = Coverage(self._uc, self.space.memory, self.thunk)
+        self.coverage.note_accesses(reads)
 
     def attention(self) -> None:
         """Make the current `run` end at the next block start, from inside a port access."""
@@ -356,6 +400,8 @@ class UnicornEngine:
             self._cell.stopped = 0
             self._aim()
             status = self._enter(WHOLE_BLOCK)
+            if self._watch.active:
+                self._watch.settle(self._forget_code)
             self._raise_failure()
             if self._shutdown is not None:
                 break
@@ -370,7 +416,7 @@ class UnicornEngine:
         cell.limit = min(self._until, self._clock.next_due)
         if self._nmi_pending:
             cell.limit = cell.retired + 1  # it is held back now, and any block may end that
-        if self._attention or self._stop_requested:
+        if self._attention or self._stop_requested or self._noticed:
             cell.limit = 0
 
     def _what_now(self, status: int) -> str | None:
@@ -382,15 +428,33 @@ class UnicornEngine:
             return self._walk_to_breakpoint()
         if self._cell.stopped:
             return None if flush else self._why_stopped()
+        if self._watch.refused:
+            return self._begin_again()
         if not self._retry:
             return self._give_up(status)
         self._retry = False
         if self._retry_of_fetch:
             return None
-        self._mid_block = True  # the rest of the block runs in the step gear, so that blocks stay where they are
+        return self._walk_rest_of_block()
+
+    def _walk_rest_of_block(self) -> str:
+        """Execute the rest of the block in the step gear, so that blocks stay where they are."""
+        self._mid_block = True
         return self._walk_to_block_end() or "attention"
 
+    def _begin_again(self) -> str:
+        """After an access was refused: the instruction has not happened; step through it, where that is seen."""
+        cell, watch = self._cell, self._watch
+        watch.refused = False
+        if cell.address <= self.cpu.linear_ip < cell.address + cell.size:
+            watch.dropped.clear()
+            return self._walk_rest_of_block()
+        watch.catch_up()  # the block's last instruction, a helper's, has happened but for its stores
+        return "breakpoint" if self._noticed else "attention"
+
     def _why_stopped(self) -> str:
+        if self._noticed:
+            return "breakpoint"
         if self.take_stop():
             return "stopped"
         return "ran" if self._cell.retired >= self._until else "attention"
@@ -405,7 +469,10 @@ class UnicornEngine:
         if head.cc_op == CC_OP_EFLAGS:
             head.eflags = self.cpu.rflags
         self._block_flags.value = block_flags
-        return int(self._library.dll.uc_emu_start(self._uc.handle, head.eip, 0, 0, 0))
+        self._inside = True
+        status = int(self._library.dll.uc_emu_start(self._uc.handle, head.eip, 0, 0, 0))
+        self._inside = False
+        return status
 
     def _flush_shadow(self) -> None:
         """Flush the TLB, which also lets it grow: Unicorn sizes it only then, and it begins with 256 pages."""
@@ -446,7 +513,7 @@ class UnicornEngine:
             ended = self._step_once()
             if ended != "ran":
                 return ended
-            if self.cpu.linear_ip in self._breakpoints:
+            if self._noticed or self.cpu.linear_ip in self._breakpoints:
                 return "breakpoint"
         return None
 
@@ -455,7 +522,7 @@ class UnicornEngine:
         if self.cpu.linear_ip in self._breakpoints:
             return "breakpoint"
         ended = self._step_once()
-        if ended == "ran" and self.cpu.linear_ip in self._breakpoints:
+        if ended == "ran" and (self._noticed or self.cpu.linear_ip in self._breakpoints):
             return "breakpoint"
         return self._walk_to_block_end() if ended == "ran" else ended
 
@@ -479,7 +546,7 @@ class UnicornEngine:
     def _find_block(self) -> bool:
         """Ask for the block that the run gear would execute here, and book it; False when an exception came instead."""
         head, cell = self._head, self._cell
-        if self._translated > _MANY_BLOCKS:
+        if self._translated > _MANY_BLOCKS * self._code_room // _BUFFER_BYTES:
             self._translated = 0
             self._uc.flush_code()
         self._block_ip, self._block_rf = head.eip, head.eflags & RF
@@ -513,8 +580,24 @@ class UnicornEngine:
             if self._retry_of_fetch and cell.allowed < allowed:
                 allowed = 0  # it was executed, and what has to be tried again is finding the next block
         cell.stepping = 0
+        if self.coverage is not None and allowed and not self._delivered:
+            self._note_step()
+        if self._watch.active:
+            self._after_watched_step()
         self._raise_failure()
         return status
+
+    def _note_step(self) -> None:
+        cell, ran = self._cell, self.thunk.ran
+        if ran is not None:
+            stopped = bool(cell.stopped)
+            ran.add(cell.this_address if stopped else cell.next_address, cell.this_size if stopped else cell.next_size)
+
+    def _after_watched_step(self) -> None:
+        cell, paged = self._cell, not self._shadow_tlb
+        self._watch.note_code(cell.this_address, cell.this_size, paged=paged)
+        self._watch.note_code(cell.next_address, cell.next_size, paged=paged)
+        self._watch.settle(self._forget_code)
 
     def _see_where_it_went(self) -> None:
         """After an instruction, tell whether its block goes on, as the run gear would."""
@@ -573,6 +656,15 @@ class UnicornEngine:
         """Follow a change of CR0.PG."""
         if bool(self._head.cr[0] & CR0_PG) == self._shadow_tlb:
             self._choose_tlb()
+        if self._stale_code:
+            self._drop_stale_code()
+
+    def _drop_stale_code(self) -> None:
+        """Forget all code after the host has changed memory; of a block that was entered, translate it anew."""
+        self._stale_code = False
+        self._uc.flush_code()
+        if self._mid_block:
+            translate_entered_block(self)
 
     # -- ticks --------------------------------------------------------------------------------------------------
     def _inside_block(self) -> int:
@@ -629,16 +721,6 @@ class UnicornEngine:
         except BaseException as error:
             self._fail(error)
 
-    def _on_access(  # noqa: PLR0917 - Unicorn calls it so
-        self, uc: int, kind: int, address: int, size: int, value: int, data: int
-    ) -> None:
-        try:
-            if self._watched is not None:
-                name = "write" if kind == library.MEM_WRITE else "read"
-                self._watched(name, address, size, value & ((1 << 8 * size) - 1))
-        except BaseException as error:
-            self._fail(error)
-
     def _mmio_callbacks(self, base: int) -> tuple[Any, Any]:
         bus, clock, cell = self.space.mmio, self._clock, self._cell
 
@@ -665,6 +747,19 @@ class UnicornEngine:
     # -- exceptions and special instructions ----------------------------------------------------------------------
     def _on_translated(self, uc: int, block: int, before: int, data: int) -> None:
         self._translated += 1
+
+    def _look_over(self, address: int, size: int) -> bool:
+        """Look at a block before it is executed for the first time; tell whether it must be stepped through."""
+        self._watch.note_code(address, size, paged=not self._shadow_tlb)
+        return self._is_careful(address, size)
+
+    def _is_careful(self, address: int, size: int) -> bool:
+        if self._watch.active and at_edge(address, size):
+            return True
+        try:
+            return self._careful is None or self._careful(peek_bytes(self, address, size), self.cpu.code_bits)
+        except Fault:
+            return True
 
     def _on_exception(self, uc: int, vector: int, data: int) -> None:
         try:
@@ -869,12 +964,15 @@ class UnicornEngine:
         """Drop what was translated from memory that the host has changed."""
         if self._shadow_tlb and library.PROT_ALL not in self._fills.kinds[start // PAGE : (end - 1) // PAGE + 1]:
             return
-        self._uc.remove_code(start, end)
+        if self._shadow_tlb or self._inside:
+            self._uc.remove_code(start, end)
+        else:
+            self._stale_code = True  # Unicorn takes the addresses for linear, and would mark the guest's page tables
 
     # -- set-up -------------------------------------------------------------------------------------------------
     def _open(self) -> None:
         self._uc.ignore_until()
-        self._uc.set_buffer_size(_BUFFER_BYTES)
+        self._uc.set_buffer_size(self._code_room)
         view = self.space.memory.buffer
         self._ram_pin = (ctypes.c_char * 0).from_buffer(view)
         host = ctypes.addressof(self._ram_pin)

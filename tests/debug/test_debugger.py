@@ -340,7 +340,7 @@ def test_going_on_stops_at_a_breakpoint_right_here(bench: Callable[[str], Bench]
 
 def test_a_pause_ends_a_run_in_the_slow_gear(bench: Callable[[str], Bench]) -> None:
     one = bench(" forever: jmp forever\n")
-    one.debugger.watch("byte [0x600]")
+    one.debugger.watch("ebx", "change")
     looks = iter([False] * 10)
     assert one.debugger.go_on(1 << 60, lambda: next(looks, True)).reason == "limit"
 
@@ -349,7 +349,7 @@ def test_a_pause_ends_a_run_in_the_slow_gear(bench: Callable[[str], Bench]) -> N
 def test_a_stop_that_was_asked_for_ends_a_run_in_every_gear(bench: Callable[[str], Bench], slow: bool) -> None:
     one = bench(" forever: jmp forever\n")
     if slow:
-        one.debugger.watch("byte [0x600]")
+        one.debugger.watch("ebx", "change")
     one.debugger.stop()
     assert one.debugger.resume().reason == "stopped"
     assert one.debugger.resume(ms=0.001).reason == "limit"

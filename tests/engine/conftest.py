@@ -33,15 +33,16 @@ from minivm.engine.cpustate import (
 from minivm.engine.segments import fill_cache, load_vm86, read_descriptor, update_hflags
 
 
-def _import_bench() -> None:
+def _import(name: str) -> None:
     """Let the tests of this folder say `from engine_bench import Bench`."""
-    spec = spec_from_file_location("engine_bench", Path(__file__).with_name("bench.py"))
+    spec = spec_from_file_location(f"engine_{name}", Path(__file__).with_name(f"{name}.py"))
     assert spec is not None and spec.loader is not None
-    sys.modules["engine_bench"] = module = module_from_spec(spec)
+    sys.modules[f"engine_{name}"] = module = module_from_spec(spec)
     spec.loader.exec_module(module)
 
 
-_import_bench()
+_import("bench")
+_import("programs")
 
 RAM_BYTES = 1 << 20
 GDT, LDT, IDT = 0x1000, 0x1800, 0x2000

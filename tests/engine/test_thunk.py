@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minivm.engine import fill, thunk
+from minivm.engine import coverage, fill, thunk
 from minivm.engine.cpustate import HF_INHIBIT_IRQ, IF, RF, CpuHead
 from minivm.engine.library import BLOCK_CALLBACK, library
 from minivm.engine.thunk import ONE_INSTRUCTION, WHOLE_BLOCK, BlockCell, Thunk
@@ -45,7 +45,7 @@ class Hook:
         self._call(None, address, size, ctypes.addressof(self.cell))
 
     def words(self) -> tuple[int, ...]:
-        own = ("stop", "slow", "head", "block_flags", "pages")
+        own = ("stop", "slow", "head", "block_flags", "pages", "points", "ran", "known")
         fields = [getattr(self.cell, name) for name, *_ in BlockCell._fields_ if name not in own]
         return (*fields, self.stops, self.head.eflags, self.flags.value)
 
@@ -55,7 +55,7 @@ def hook(request: pytest.FixtureRequest) -> Hook:
     return Hook(request.param)
 
 
-@pytest.mark.parametrize("module", [thunk, fill], ids=["block", "fill"])
+@pytest.mark.parametrize("module", [thunk, fill, coverage], ids=["block", "fill", "coverage"])
 def test_the_machine_code_is_what_the_assembly_says(module) -> None:
     encoded, _ = keystone.Ks(keystone.KS_ARCH_X86, keystone.KS_MODE_64).asm(module.ASSEMBLY)
     assert bytes(encoded) == module.MACHINE_CODE
