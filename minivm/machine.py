@@ -5,16 +5,25 @@ advance the clock by the ticks retired; look at the exit. A halted CPU skips str
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
+from minivm.config import MachineConfig
 from minivm.core.bus import Bus
 from minivm.core.clock import NEVER, Clock
-from minivm.core.memory import AddressSpace, Memory
+from minivm.core.memory import PAGE, AddressSpace, Memory
 from minivm.core.record import record
 from minivm.core.screen import TextScreen
 from minivm.engine.base import Autopsy, Breakpoint, Engine, Halted, Shutdown, Stopped
 from minivm.engine.cpustate import IF, Registers
-from minivm.errors import ExpectationFailed
+from minivm.engine.state import without_history
+from minivm.errors import ExpectationFailed, SnapshotError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from minivm.storage.disk import Disk
+    from minivm.storage.snapshot import Info
 
 NS_PER_MS = 1_000_000
 NS_PER_SECOND = 1_000_000_000
@@ -22,6 +31,7 @@ LONGEST_DRAIN = 10 * NS_PER_SECOND
 """How long an ended machine's serial ports may take for their last bytes: 16 of them at 50 baud and more."""
 LONGEST_STEP = NS_PER_SECOND
 """How long one step of a halted CPU may sleep: the timer may ring for ever at a line that is masked."""
+_ZEROS = bytes(PAGE)
 DEFAULT_SLICE = 20 * NS_PER_MS
 """The longest go without a look at the host, in ticks; the guest's run does not depend on it."""
 
@@ -72,6 +82,12 @@ class HostConsole(Protocol):
     def shows(self, text: str) -> bool:
         """Tell whether `text` stands on the screen or came out of a serial port since the last one found."""
 
+    def state(self) -> Any:
+        """Return what the host's end remembers, as a record."""
+
+    def restore(self, state: Any) -> None:
+        """Become `state` again."""
+
     def report(self) -> str:
         """Return the screen and the end of the serial log, for a failed expectation."""
 
@@ -107,6 +123,33 @@ class Ended:
 LIMIT, STOPPED, HALTED, POWERED_OFF = (Ended(reason) for reason in ("limit", "stopped", "halted", "powered-off"))
 
 
+@record
+class MachineState:
+    """A machine at a safe point, without RAM and disks, as a record of named plain values.
+
+    `now` is the clock's time; `cpu` is the engine's state, `devices` that of each device by name, `console` the host's
+    end's (None without one). `request` is an end that somebody has asked for, `alarms` the order in which alarms ring:
+    (due time, whose). The rest is as in `Machine`.
+    """
+
+    now: int
+    halted: bool
+    halts: int
+    resets: int
+    idle_ns: int
+    ended: Ended | None
+    request: Ended | None
+    reset_wanted: bool
+    alarms: tuple[tuple[int, str], ...]
+    cpu: Any
+    devices: dict[str, Any]
+    console: Any
+
+
+Twin = Callable[[Memory, "dict[str, Disk]"], "Machine"]
+"""Makes a machine like another one around a given memory and disks, without powering it on."""
+
+
 class Machine:
     """A PC with its parts; `minivm.pc` wires one up. Use it as a context manager, or call `close`.
 
@@ -139,10 +182,16 @@ class Machine:
         self.resets = 0
         self.idle_ns = 0
         self.closers: list[Callable[[], None]] = []
+        self.before_close: list[Callable[[], None]] = []
         self.sending: Callable[[], bool] = bool  # whether a serial port still has something on its line
+        self.config: MachineConfig | None = None
+        self.image: bytes | None = None  # what stands in for the bytes of `config.guest`
         self.journal: InputJournal | None = None
         self._outside: list[Callable[[], None]] = []  # what waits for the next safe point
         self._running = False
+        self.disks: dict[str, Disk] = {}
+        self.user_devices: dict[str, Any] = {}  # those of `MachineConfig.devices`, by place
+        self.twin: Twin | None = None
         self._interrupts = interrupts
         self._power_on = power_on
         self._request: Ended | None = None
@@ -292,8 +341,11 @@ class Machine:
     def from_outside(self, kind: str, data: Any, action: Callable[[], None]) -> None:
         """Do `action`, an input out of `minivm.inputs.KINDS`, and note it where a journal is attached.
 
-        With one it happens at a settled point: now, or when a run is going on, at its next safe point.
+        With one it happens at a settled point: now, or when a run is going on, at its next safe point. A machine that
+        has ended hears nothing.
         """
+        if self.ended is not None:
+            return
         if self.journal is None:
             action()
         elif self._running:
@@ -320,14 +372,17 @@ class Machine:
             pass
 
     def _noted(self, kind: str, data: Any, action: Callable[[], None]) -> None:
-        if self.journal is not None and self.ended is None:
-            self.journal.note(self, kind, data)
-        action()
+        if self.ended is None:
+            if self.journal is not None:
+                self.journal.note(self, kind, data)
+            action()
 
     def close(self) -> None:
         """Give everything back to the host: the engine, then RAM, then files."""
         if not self._closed:
             self._closed = True
+            while self.before_close:
+                self.before_close.pop()()
             self.engine.close()
             self.memory.close()
             while self.closers:
@@ -345,14 +400,111 @@ class Machine:
         self._mode = self.cpu.mode
         self.slice_ticks = 1
 
+    # -- saving, and going back ---------------------------------------------------------------------------------
+    def state(self) -> MachineState:
+        """Return everything but RAM and disks; only between two runs or steps.
+
+        Raises `SnapshotError` naming a device of the user's own that cannot tell its state.
+        """
+        devices = {name: device.state() for name, device in self._all_devices().items()}
+        return MachineState(
+            now=self.clock.now, halted=self.halted, halts=self.halts, resets=self.resets, idle_ns=self.idle_ns,
+            ended=self.ended, request=self._request, reset_wanted=self._reset_wanted,
+            alarms=tuple((due, self._owner(action)) for due, action in self.clock.pending()),
+            cpu=self.engine.state(), devices=devices, console=self.console.state() if self.console else None,
+        )  # fmt: skip
+
+    def restore(self, state: MachineState) -> None:
+        """Become `state` again, of this machine or one of the same configuration.
+
+        RAM and disks must have been restored before: the engine translates code from them.
+        """
+        self.clock.reset_to(state.now)
+        self.engine.restore(state.cpu)
+        for name, device in self._all_devices().items():
+            device.restore(state.devices[name])
+        if self.console is not None and state.console is not None:
+            self.console.restore(state.console)
+        self.halted, self.halts, self.resets, self.idle_ns = state.halted, state.halts, state.resets, state.idle_ns
+        self.ended, self._request, self._reset_wanted = state.ended, state.request, state.reset_wanted
+        self._settle_ties(state.alarms)
+        self._mode = self.cpu.mode if self._mode_listener is not None else ""
+
+    def clone(self) -> "Machine":
+        """Return a machine in the same state that shares every page and sector with this one until one writes to it.
+
+        It has its own `close`, and no link to the host but its console; what it writes to disks stays in its memory.
+        Raises `SnapshotError` naming a device of the user's own that has no `clone()`.
+        """
+        if self.twin is None:
+            raise SnapshotError("this machine cannot be cloned; build it by minivm.boot()")
+        state = self.state()
+        memory = self.memory.fork()
+        disks = {name: disk.fork() for name, disk in self.disks.items()}
+        try:
+            twin = self.twin(memory, disks)
+        except BaseException:
+            memory.close()
+            for disk in disks.values():
+                disk.close()
+            raise
+        twin.restore(state)
+        return twin
+
+    def save(self, path: "str | Path", *, name: str = "", parent: "str | Path | None" = None) -> "Info":
+        """Write the whole machine to the file `path`; with `parent`, a snapshot beside it, only what differs.
+
+        `minivm.restore` brings it back. Raises `SnapshotError` in one line.
+        """
+        from minivm.saved import save
+
+        return save(self, path, name=name, parent=parent)
+
+    def _all_devices(self) -> dict[str, Any]:
+        """Return the devices that have a state, in the order in which it is restored."""
+        for place, device in self.user_devices.items():
+            if not (hasattr(device, "state") and hasattr(device, "restore")):
+                raise SnapshotError(
+                    f"devices: {type(device).__name__} at {place} has no state() and restore(), "
+                    "so the machine cannot be saved, cloned or taken back"
+                )
+        own = {name: device for name, device in self.devices.items() if hasattr(device, "restore")}
+        return self.user_devices | own
+
+    def _owner(self, action: Callable[[], None]) -> str:
+        """Return whose alarm an action is, the same in every machine of this configuration."""
+        inner: Any = action.func if isinstance(action, partial) else action
+        owner = getattr(inner, "__self__", None)
+        found = [name for name, device in (self.user_devices | self.devices).items() if device is owner]
+        return f"{found[0] if found else ''}.{getattr(inner, '__qualname__', '')}"
+
+    def _settle_ties(self, alarms: tuple[tuple[int, str], ...]) -> None:
+        """Let alarms that are due together ring in the saved order and not in that of the devices."""
+        ranks = {alarm: rank for rank, alarm in reversed(list(enumerate(alarms)))}
+        self.clock.settle_ties(lambda due, action: ranks.get((due, self._owner(action)), len(alarms)))
+
     # -- what tells two machines apart --------------------------------------------------------------------------
     def state_hash(self) -> str:
-        """Return a digest of RAM, registers, devices and time: equal for two machines in the same state."""
+        """Return a digest of RAM, registers, devices, disks and time: equal for two machines in the same state.
+
+        How they came there does not matter: neither counters nor what the console has seen is in it.
+        """
         from hashlib import blake2b
 
-        digest = blake2b(self.memory.view, digest_size=16)
-        states = {name: device.state() for name, device in self.devices.items() if hasattr(device, "state")}
-        digest.update(repr((self.now, self.halted, self.cpu.as_dict(), sorted(states.items()))).encode())
+        digest, view = blake2b(digest_size=16), self.memory.view
+        for page in self.memory.used():
+            data = view[page * PAGE : (page + 1) * PAGE]
+            if data != _ZEROS:
+                digest.update(page.to_bytes(4, "little"))
+                digest.update(data)
+        for name, disk in sorted(self.disks.items()):
+            for lba, sector in disk.changes():
+                digest.update(f"{name} {lba} ".encode() + sector)
+        devices = self.user_devices | self.devices
+        states = {name: device.state() for name, device in devices.items() if hasattr(device, "state")}
+        cpu = without_history(self.engine.state())
+        ends = self.ended, self._request, self._reset_wanted
+        digest.update(repr((self.now, self.halted, ends, cpu, sorted(states.items()))).encode())
         return digest.hexdigest()
 
     # -- the loop -----------------------------------------------------------------------------------------------

@@ -83,6 +83,20 @@ class Clock:
         """Move on by `delay_ns`."""
         self.advance_to(self.now + delay_ns)
 
+    def pending(self) -> list[tuple[int, Callable[[], None]]]:
+        """Return (due, action) of every alarm that is set, in the order in which they will ring."""
+        return [(due, alarm.action) for due, _, alarm in sorted(self._queue) if alarm.action is not None]
+
+    def settle_ties(self, rank: Callable[[int, Callable[[], None]], int]) -> None:
+        """Let alarms that are due at one time ring by `rank(due, action)`, the lowest first: after a restore."""
+        waking = {id(entry[2]) for entry in self._waking}
+        active = [entry for entry in self._queue if entry[2].action is not None]
+        active.sort(key=lambda entry: (entry[0], rank(entry[0], entry[2].action or _nothing), entry[1]))
+        self._queue = [(due, self._serial + place, alarm) for place, (due, _, alarm) in enumerate(active, start=1)]
+        self._waking = [entry for entry in self._queue if id(entry[2]) in waking]
+        self._serial += len(active)
+        self._forget_cancelled()
+
     def reset_to(self, time_ns: int) -> None:
         """Set the time without ringing anything and drop every alarm: a restore, after which devices arm anew."""
         for _, _, alarm in self._queue:
@@ -96,6 +110,10 @@ class Clock:
         """Drop what has rung or was cancelled from the heads of both queues."""
         self._first = _head(self._queue)
         self.next_due = _head(self._waking)
+
+
+def _nothing() -> None:
+    """Stand in for an action that is gone."""
 
 
 def _head(queue: list[_Entry]) -> int:

@@ -5,7 +5,7 @@ is the clock, and a hardware interrupt is a vector that the machine hands over.
 """
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 from minivm.core.record import record
 from minivm.engine.cpustate import Registers
@@ -137,6 +137,12 @@ class Engine(Protocol):
 
     def reset(self) -> None:
         """Return to the power-on state (SDM vol. 3, table 9-1), memory untouched."""
+
+    def state(self) -> Any:
+        """Return everything that the processor remembers, as a record: `CpuState` of the real one."""
+
+    def restore(self, saved: Any) -> None:
+        """Remember `saved`; memory must hold what it held then, or be restored first."""
 
     def close(self) -> None:
         """Free the engine; the RAM that it used may be closed after this, not before."""

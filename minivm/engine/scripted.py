@@ -6,10 +6,22 @@ Each entry of the script is an exit, whose `ticks` then pass, or a function that
 
 from collections.abc import Callable, Iterable, Iterator
 
+from minivm.core.record import record
 from minivm.engine.base import Exit, Ran, Stopped
 from minivm.engine.cpustate import IF, CpuHead, Registers
 
 Act = Exit | Callable[[], Exit]
+
+
+@record
+class ScriptedState:
+    """What a scripted engine remembers, but for its place in the script."""
+
+    position: int
+    registers: tuple[tuple[str, int], ...]
+    intr: bool
+    in_block: bool
+    nmi_pending: bool
 
 
 class ScriptedEngine:
@@ -115,6 +127,18 @@ class ScriptedEngine:
     def reset(self) -> None:
         """Note it."""
         self._note("reset")
+
+    def state(self) -> ScriptedState:
+        """Return what the engine remembers; the script goes on from wherever it is."""
+        registers = tuple(sorted(self.cpu.as_dict().items()))
+        return ScriptedState(self._position, registers, self.intr, self.in_block, self._nmi)
+
+    def restore(self, saved: ScriptedState) -> None:
+        """Become `saved` again."""
+        self._position, self.intr, self.in_block = saved.position, saved.intr, saved.in_block
+        self._nmi = saved.nmi_pending
+        for name, value in saved.registers:
+            setattr(self.cpu, name, value)
 
     def close(self) -> None:
         """Note it."""

@@ -6,9 +6,9 @@ engine that is restored between any two instructions goes on exactly as the one 
 """
 
 import ctypes
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from minivm.core.record import record
+from minivm.core.record import record, replace
 from minivm.engine import library
 from minivm.engine.base import Autopsy
 from minivm.engine.cpustate import AC, CS, IF, IOPL_MASK, RF, TF, VM, CpuHead, SegmentCache
@@ -181,7 +181,7 @@ def _number(engine: "UnicornEngine", register: int, size_bytes: int) -> int:
 
 def _take_fpu(engine: "UnicornEngine") -> FpuState:
     return FpuState(
-        **{name: _number(engine, register, size) for name, (register, size) in _NUMBERS.items()},  # type: ignore[arg-type]
+        **{name: _number(engine, register, size) for name, (register, size) in _NUMBERS.items()},
         registers=tuple(engine.raw_register(REG_FP0 + index, 10) for index in range(8)),
         xmm=tuple(engine.raw_register(library.REG_XMM0 + index, 16) for index in range(16)),
     )
@@ -192,6 +192,14 @@ def _take_block(engine: "UnicornEngine") -> BlockState:
     cell, entered = engine._cell, engine._mid_block
     looked_up = (engine._block_ip, engine._block_rf, engine._block_mode) if entered else (0, 0, (0, 0, 0))
     return BlockState(cell.address, cell.size, cell.start, entered, *looked_up)
+
+
+def without_history(state: Any) -> Any:
+    """Return a state without what only tells how the processor came there: counters, and blocks that are over."""
+    if not isinstance(state, CpuState):
+        return state
+    kept = state.block if state.block.entered else None
+    return replace(state, block=kept, exits=(), port_reads=0, port_writes=0)
 
 
 # -- putting back -----------------------------------------------------------------------------------------------

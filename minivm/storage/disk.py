@@ -24,6 +24,7 @@ from minivm.storage.geometry import (
 from minivm.storage.overlay import Overlay, SectorTable
 
 Medium = Literal["floppy", "disk"]
+_DIGEST_PIECE = 1 << 20
 
 
 class Store(Protocol):
@@ -188,6 +189,15 @@ class Disk:
             return
         for index in range(count):
             self._changed.put(lba + index, bytes(data[index * SECTOR : (index + 1) * SECTOR]))
+
+    def base(self) -> tuple[str, int]:
+        """Return BLAKE2b-256 in hex and the size in bytes of the image alone, without what is kept in memory."""
+        from hashlib import blake2b
+
+        digest, size = blake2b(digest_size=32), self._store.size
+        for offset in range(0, size, _DIGEST_PIECE):
+            digest.update(self._store.read(offset, min(_DIGEST_PIECE, size - offset)))
+        return digest.hexdigest(), size
 
     # -- what is kept in memory -----------------------------------------------------------------------------------
     def changes(self) -> tuple[tuple[int, bytes], ...]:
