@@ -16,7 +16,7 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer, Input, Label
+from textual.widgets import Input, Label
 
 from minivm.core.keys import parse_keys, unescape
 from minivm.debug.debugger import Debugger
@@ -24,6 +24,7 @@ from minivm.errors import ConfigError, MiniVMError
 from minivm.tui import commands, preferences
 from minivm.tui.desk import LAYOUTS, SMALLEST, Desk
 from minivm.tui.help import KEYS, HelpScreen
+from minivm.tui.keybar import KeyBar
 from minivm.tui.lesson import Lesson
 from minivm.tui.pace import LADDER, Speed
 from minivm.tui.panel import FollowAddress, Panel, Tell
@@ -178,8 +179,7 @@ class MiniVMApp(App[None], inherit_bindings=False):
         self.desk.arrangement = next((name for name in (layout, stored.layout) if name in LAYOUTS), "learn")
         self.status = Status()
         self.prompt = Prompt()
-        self.footer = Footer(show_command_palette=False)
-        self.footer.compact = True
+        self.footer = KeyBar()
         self.message_line = Label("", id="message", markup=False)
 
     # -- building -----------------------------------------------------------------------------------------------------
@@ -309,7 +309,9 @@ class MiniVMApp(App[None], inherit_bindings=False):
     def _make_room(self) -> None:
         """Let the message or the command line take the key bar's row, so that no panel has to move."""
         open_now = self.prompt.has_class("-open") or self.message_line.has_class("-shown")
-        self.footer.display = not (open_now or self._low)
+        was_hidden, self.footer.display = not self.footer.display, not (open_now or self._low)
+        if was_hidden:
+            self.refresh_bindings()
 
     @on(Tell)
     def _tell(self, event: Tell) -> None:

@@ -389,7 +389,8 @@ class Session:
 
         On the machine's thread only (`call(lambda _: session.view())`).
         """
-        wanted = self._collectors if panels is None else self._collectors.keys() & set(panels)
+        collectors = self._collectors  # another thread may put others there meanwhile
+        wanted = collectors if panels is None else collectors.keys() & set(panels)
         machine, debugger = self.machine, self._debugger
         ticks_rate, steps_rate = self._measure()
         cpu = machine.cpu
@@ -411,7 +412,7 @@ class Session:
             ticks_per_second=ticks_rate,
             instructions_per_second=steps_rate,
             points=tuple(map(_point, debugger.entries())),
-            panels={name: self._collected(self._collectors[name]) for name in wanted},
+            panels={name: self._collected(collectors[name]) for name in wanted},
         )
 
     def _collected(self, collect: Collector) -> object:

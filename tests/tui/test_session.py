@@ -224,6 +224,22 @@ def test_the_end_of_the_machine_is_a_stop_and_running_on_says_so_again():
             assert watched.view().stop.ended.reason == "halted"
 
 
+def test_collectors_may_be_exchanged_while_a_view_is_made():
+    with spin() as watched:
+        session = watched.session
+
+        def exchange(debugger):
+            session.set_collectors({"third": lambda debugger: 3})
+            return 1
+
+        session.set_collectors({"first": exchange, "second": lambda debugger: 2})
+        assert session.call(lambda debugger: session.view().panels).result(5) in (
+            {"first": 1, "second": 2},
+            {"third": 3},
+        )
+        assert watched.view().stop is None  # and no error
+
+
 def test_a_collector_that_fails_harms_no_other():
     with spin() as watched:
         watched.session.set_collectors({"bad": lambda debugger: 1 // 0, "good": lambda debugger: 7})
