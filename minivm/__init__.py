@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         WiringError,
     )
     from minivm.machine import Ended, Machine
+    from minivm.recording import Replay, replay
 
 __version__ = "0.1.0"
 
@@ -35,6 +36,8 @@ _HOMES = {
     "boot": "minivm.api",
     "Machine": "minivm.machine",
     "Ended": "minivm.machine",
+    "Replay": "minivm.recording",
+    "replay": "minivm.recording",
     "MachineConfig": "minivm.config",
     "Clock": "minivm.core.clock",
     "Device": "minivm.core.device",
@@ -64,8 +67,10 @@ __all__ = [
     "MemoryRangeError",
     "MiniVMError",
     "Port",
+    "Replay",
     "WiringError",
     "boot",
+    "replay",
 ]
 
 

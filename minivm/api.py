@@ -9,17 +9,28 @@ from minivm.errors import ImageError
 from minivm.machine import Machine
 
 
-def boot(guest: str | Path | bytes, **options: Any) -> Machine:
+def boot(guest: str | Path | bytes, *, record: str | Path | None = None, **options: Any) -> Machine:
     """Return a machine with `guest` in it, at its first instruction; use it as a context manager.
 
     `guest` is a bundled guest's name, a path (a `.asm` file is assembled), or an image's bytes. `options` are the
-    fields of `MachineConfig`: `memory="64M"`, `append="..."`, `disks=("data.img",)`. Raises `ConfigError`,
+    fields of `MachineConfig`: `memory="64M"`, `append="..."`, `disks=("data.img",)`. `record` names a file for
+    `replay`, complete when the machine is closed. Raises `ConfigError`,
     `ImageError`, `AssemblyError` or `WiringError`, each with one clear line.
     """
-    if isinstance(guest, bytes):
-        return pc.build(MachineConfig(guest=Path("image"), **options), image=guest)
-    path, image = find_guest(guest)
-    return pc.build(MachineConfig(guest=path, **options), image=image)
+    path, image = (Path("image"), guest) if isinstance(guest, bytes) else find_guest(guest)
+    machine = pc.build(MachineConfig(guest=path, **options), image=image)
+    return machine if record is None else _recorded(machine, Path(record))
+
+
+def _recorded(machine: Machine, path: Path) -> Machine:
+    from minivm.recording import Recorder
+
+    try:
+        Recorder(machine, path)
+    except BaseException:
+        machine.close()
+        raise
+    return machine
 
 
 def find_guest(guest: str | Path) -> tuple[Path, bytes | None]:

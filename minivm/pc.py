@@ -51,7 +51,9 @@ def build(config: MachineConfig, *, image: bytes | None = None, native: bool | N
     plan = loaders.prepare(config, data=image)
     if config.firmware is not None and plan.entry is not None:
         raise ConfigError(f"firmware: a guest of kind {plan.kind} needs MiniVM's own BIOS; leave --firmware out")
-    return _Pc(config, plan, native).machine
+    machine = _Pc(config, plan, native).machine
+    machine.config, machine.image = config, image
+    return machine
 
 
 class _Pc:

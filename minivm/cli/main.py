@@ -18,6 +18,7 @@ FAILED, WRONG_USAGE, BUG, INTERRUPTED, BROKEN_PIPE = 1, 2, 125, 130, 141
 COMMANDS = {
     "run": "boot a guest; its screen or serial line is the terminal's",
     "tui": "boot a guest in the full-screen debugger",
+    "replay": "do a recorded run again and see whether it is the same",
     "guests": "list the bundled guests",
     "asm": "assemble a source in NASM's language",
     "disasm": "show the instructions in a file, or in bytes given as hex",

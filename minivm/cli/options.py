@@ -55,6 +55,7 @@ class Settings:
     json: bool = False
     quiet: bool = False
     stop_at_start: bool = False
+    record: Path | None = None
     gdb: tuple[int, str] | None = None
     """The port for GDB and the architecture to describe, "auto" where none was given."""
 
@@ -73,8 +74,8 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("guest", metavar="GUEST", nargs="?", help="a bundled guest's name, or a file")
     for option, field, words in _FIELDS:
         parser.add_argument(option, dest=field, default=SUPPRESS, **words)
-    for option, meaning in (("--expect", "run until TEXT shows"), ("--type", "type TEXT; \\n and <F1> work")):
-        parser.add_argument(option, metavar="TEXT", action=_AddStep, dest="script", default=[], help=meaning)
+    add_script(parser)
+    parser.add_argument("--record", metavar="FILE", type=Path, help="write down the run, for `minivm replay FILE`")
     parser.add_argument("--config", metavar="FILE.toml", help="options from a file; those given here go before")
     parser.add_argument("--screen", action="store_true", help="print the final text screen, whatever --display says")
     parser.add_argument("--gdb", metavar="PORT[,ARCH]",
@@ -83,6 +84,12 @@ def configure(parser: ArgumentParser) -> None:
                         help="with --gdb, wait for it; else show the registers at the start and end")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one report, as JSON, and nothing else")
     parser.add_argument("--quiet", action="store_true", help="say nothing about the run's end")
+
+
+def add_script(parser: ArgumentParser) -> None:
+    """Add `--expect` and `--type`, whose steps become `script` in the order given."""
+    for option, meaning in (("--expect", "run until TEXT shows"), ("--type", "type TEXT; \\n and <F1> work")):
+        parser.add_argument(option, metavar="TEXT", action=_AddStep, dest="script", default=[], help=meaning)
 
 
 def settings(arguments: Namespace) -> Settings:
@@ -103,6 +110,7 @@ def settings(arguments: Namespace) -> Settings:
         json=arguments.json,
         quiet=arguments.quiet,
         stop_at_start=arguments.stop_at_start,
+        record=arguments.record,
         gdb=_gdb_place(arguments.gdb),
     )
 

@@ -32,8 +32,23 @@ def run(arguments: Namespace) -> int:
         if wanted.stop_at_start and wanted.gdb is None:
             return _show_start(machine)
         wanted = replace(wanted, config=replace(wanted.config, guest=path))
+        return run_machine(machine, wanted, began)
+
+
+def run_machine(machine: Machine, wanted: Settings, began: float | None = None) -> int:
+    """Run a machine as `wanted` asks, from wherever it stands, and return the exit status."""
+    began = time.perf_counter() if began is None else began
+    ended = _run_with_face(machine, wanted) if wanted.record is None else _run_recorded(machine, wanted, wanted.record)
+    return _tell(machine, ended, wanted, time.perf_counter() - began)
+
+
+def _run_recorded(machine: Machine, wanted: Settings, path: Path) -> Ended:
+    from minivm.recording import Recorder
+
+    with Recorder(machine, path) as recorder:
         ended = _run_with_face(machine, wanted)
-        return _tell(machine, ended, wanted, time.perf_counter() - began)
+        recorder.finish(ended)
+    return ended
 
 
 def _run_with_face(machine: Machine, wanted: Settings) -> Ended:
@@ -42,8 +57,8 @@ def _run_with_face(machine: Machine, wanted: Settings) -> Ended:
     config = wanted.config
     try:
         driver = Driver(
-            machine, face, pacing, script=Script(wanted.script), timeout=config.timeout, max_ticks=config.max_ticks,
-            gdb=gdb,
+            machine, face, pacing, script=Script(wanted.script, machine.now), timeout=config.timeout,
+            max_ticks=config.max_ticks, gdb=gdb,
         )  # fmt: skip
         ended = driver.run()
         face.finish(ended)

@@ -41,11 +41,11 @@ class Step:
 class Script:
     """The steps still to do. `next_look` is when to `look` again, in virtual nanoseconds; None: all is done."""
 
-    def __init__(self, steps: Sequence[Step]) -> None:
+    def __init__(self, steps: Sequence[Step], began: int = 0) -> None:
         self._steps = deque(steps)
         self._ends_the_run = bool(steps) and steps[-1].kind == "expect"
-        self.next_look: int | None = POLL_NS if steps else None
-        self._deadline = PATIENCE_NS
+        self.next_look: int | None = began - began % POLL_NS + POLL_NS if steps else None
+        self._deadline = began + PATIENCE_NS
 
     @property
     def met(self) -> bool:

@@ -2,10 +2,16 @@
 
 import sys
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from minivm.cli import options
 from minivm.core.record import replace
 from minivm.errors import ConfigError, MiniVMError
+from minivm.machine import Ended, Machine
+
+if TYPE_CHECKING:
+    from minivm.recording import Recorder
 
 _NOT_HERE = ("show_screen", "json", "quiet", "script", "gdb")
 
@@ -26,6 +32,8 @@ def run(arguments: Namespace) -> int:
     wanted = options.settings(arguments)
     if any(getattr(wanted, name, None) for name in _NOT_HERE):
         raise ConfigError("tui: --expect, --type, --screen, --json, --quiet and --gdb are for `minivm run`")
+    if arguments.web and wanted.record is not None:
+        raise ConfigError("tui: --record is for one run, and --web begins one for every page")
     if arguments.web or arguments.web_port is not None:
         return _serve(arguments, wanted)
     _need_terminal()
@@ -40,13 +48,22 @@ def run(arguments: Namespace) -> int:
         lesson = lesson_for_guest(path)
         layout = layout or ("learn" if lesson is not None else None)  # the one that has it
         speed = config.speed if wanted.speed_given else 1.0
+        recorder = _recorder(machine, wanted.record) if wanted.record is not None else None
         session = Session(machine, speed=speed, symbols=symbols_for_guest(path))
         try:
             app = MiniVMApp(session, autostart=not wanted.stop_at_start, layout=layout, lesson=lesson)
             app.run()
         finally:
             session.close()
+            if recorder is not None:
+                recorder.finish(Ended("quit"))
         return app.return_code or 0
+
+
+def _recorder(machine: Machine, path: Path) -> "Recorder":
+    from minivm.recording import Recorder
+
+    return Recorder(machine, path)
 
 
 def _serve(arguments: Namespace, wanted: options.Settings) -> int:
