@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from minivm.api import boot
+    from minivm.api import boot, restore
     from minivm.config import MachineConfig
     from minivm.core.clock import Clock
     from minivm.core.device import Device, Line, Port
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         ImageError,
         MemoryRangeError,
         MiniVMError,
+        SnapshotError,
         WiringError,
     )
     from minivm.machine import Ended, Machine
@@ -34,6 +35,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "boot": "minivm.api",
+    "restore": "minivm.api",
     "Machine": "minivm.machine",
     "Ended": "minivm.machine",
     "Replay": "minivm.recording",
@@ -46,7 +48,7 @@ _HOMES = {
 } | dict.fromkeys(
     (
         "AssemblyError", "ConfigError", "DiskError", "EngineError", "ExpectationFailed", "ImageError",
-        "MemoryRangeError", "MiniVMError", "WiringError",
+        "MemoryRangeError", "MiniVMError", "SnapshotError", "WiringError",
     ),
     "minivm.errors",
 )  # fmt: skip
@@ -68,9 +70,11 @@ __all__ = [
     "MiniVMError",
     "Port",
     "Replay",
+    "SnapshotError",
     "WiringError",
     "boot",
     "replay",
+    "restore",
 ]
 
 

@@ -33,6 +33,32 @@ def _recorded(machine: Machine, path: Path) -> Machine:
     return machine
 
 
+def restore(path: str | Path, **overrides: Any) -> Machine:
+    """Return the machine that `Machine.save` wrote to the file `path`.
+
+    `overrides` are fields of `MachineConfig`: where files lie now (`guest`, `disks`, ...), devices of the user's own,
+    and the host's affairs (`serial`, `speed`, ...). Raises `SnapshotError` in one line when one would make another
+    machine, or when the snapshot or a file that it needs was altered.
+    """
+    from minivm import saved
+    from minivm.errors import MiniVMError, SnapshotError
+    from minivm.storage import snapshot
+
+    found = snapshot.load(Path(path))
+    try:
+        config = saved.configuration(found, overrides)
+        saved.check_files(found, config)
+        machine = pc.build(config, image=saved.image_in(found))
+        try:
+            saved.fill(machine, found)
+        except BaseException:
+            machine.close()
+            raise
+    except MiniVMError as error:
+        raise SnapshotError(f"{path}: {error}") from error
+    return machine
+
+
 def find_guest(guest: str | Path) -> tuple[Path, bytes | None]:
     """Return the path of `guest`, and its bytes when it had to be assembled.
 
@@ -51,4 +77,4 @@ def find_guest(guest: str | Path) -> tuple[Path, bytes | None]:
     raise ImageError(f"{guest}: there is no such file and no bundled guest of that name; `minivm guests` lists them")
 
 
-__all__ = ["boot", "find_guest"]
+__all__ = ["boot", "find_guest", "restore"]

@@ -12,6 +12,7 @@ from minivm.core.bus import Bus
 from minivm.core.clock import Clock
 from minivm.core.device import Wire
 from minivm.core.memory import KIB, MIB, AddressSpace, Memory, Region
+from minivm.core.record import replace
 from minivm.devices.cmos import Cmos
 from minivm.devices.debugcon import DebugConsole
 from minivm.devices.exit import DebugExit
@@ -26,7 +27,7 @@ from minivm.devices.system_control import A20Gate, Port92, PortB
 from minivm.devices.uart import Uart
 from minivm.devices.vga import VgaText
 from minivm.engine.unicorn import UnicornEngine
-from minivm.errors import ConfigError
+from minivm.errors import ConfigError, SnapshotError
 from minivm.firmware.bios import FLOPPY, HARD_DISK, Bios
 from minivm.firmware.foreign import LARGEST_BYTES, read_rom
 from minivm.firmware.services import ROM_SEGMENT
@@ -37,6 +38,8 @@ from minivm.trace import TracedBus, Tracer
 
 VGA_MEMORY, VGA_MEMORY_END = 0xA0000, 0xC0000
 ROM, ROM_END = 0xF0000, 0x100000
+TWIN_CODE_BYTES = 4 * MIB
+"""How much room a clone has for translated code; a machine that is booted has 32 MiB."""
 PORTS, ADDRESSES = 1 << 16, 1 << 32
 
 
@@ -59,14 +62,27 @@ def build(config: MachineConfig, *, image: bytes | None = None, native: bool | N
 class _Pc:
     """The work bench on which one machine is put together."""
 
-    def __init__(self, config: MachineConfig, plan: loaders.BootPlan, native: bool | None) -> None:
-        self._config, self._plan = config, plan
+    def __init__(
+        self,
+        config: MachineConfig,
+        plan: loaders.BootPlan,
+        native: bool | None,
+        *,
+        memory: Memory | None = None,
+        disks: "dict[str, Disk] | None" = None,
+    ) -> None:
+        self._config, self._plan, self._native = config, plan, native
+        self._memory, self._twin_disks = memory, disks
+        self._powered = memory is None  # a twin's memory is not a fresh machine's
         self._disks: list[Disk] = []
         self._a20_enabled = False
         self._rom = read_rom(config.firmware) if config.firmware is not None else None
         try:
-            self._open_disks()
-            self._make_core(native)
+            if disks is None:
+                self._open_disks()
+            else:
+                self._take_disks(disks)
+            self._make_core()
             self._make_chips()
             self._map_ports()
             self._make_machine()
@@ -75,9 +91,9 @@ class _Pc:
             raise
 
     # -- core ---------------------------------------------------------------------------------------------------
-    def _make_core(self, native: bool | None) -> None:
+    def _make_core(self) -> None:
         config = self._config
-        self.memory = Memory(config.memory)
+        self.memory = self._memory or Memory(config.memory)
         self.clock = Clock()
         self.mmio = Bus("memory", ADDRESSES)
         plain = Bus("port", PORTS)
@@ -89,7 +105,8 @@ class _Pc:
         if config.memory > MIB:
             regions.append(Region(MIB, config.memory - MIB, writable=True))
         self.space = AddressSpace(self.memory, self.mmio, regions)
-        self.engine = UnicornEngine(self.space, self.ports, self.clock, native=native)
+        room = {} if self._powered else {"code_bytes": TWIN_CODE_BYTES}
+        self.engine = UnicornEngine(self.space, self.ports, self.clock, native=self._native, **room)
         self.engine.trace = self.tracer.engine_hook()
 
     # -- chips --------------------------------------------------------------------------------------------------
@@ -170,6 +187,10 @@ class _Pc:
         )  # fmt: skip
         self.machine.console = console = Console(self.vga, self.keyboard, self.log, self.lines)
         console.enter_by(self.machine.from_outside)
+        self.machine.disks = self._disks_by_name()
+        self.machine.user_devices = {f"{bus} {base:X}h": port for bus, base, port in self._config.devices}
+        self.machine.twin = self._twin
+        self._powered = True
         self.machine.sending = lambda: self.com1.sending or self.com2.sending
         self.machine.closers.append(self._close_disks)
         self.machine.closers.append(self.tracer.close)
@@ -177,6 +198,8 @@ class _Pc:
 
     def _power_on(self) -> None:
         """Bring the machine to its first instruction: the reset vector, or a kernel's entry after POST."""
+        if not self._powered:
+            return
         self.engine.set_a20(True)
         if self._rom is not None:
             self.memory.write(ROM_END - len(self._rom), self._rom)
@@ -190,6 +213,18 @@ class _Pc:
         self._plan.load(self.memory)
         enter(self.engine, entry)
         self.engine.flush()
+
+    def _twin(self, memory: Memory, disks: dict[str, Disk]) -> Machine:
+        """Make a machine like this one around `memory` and `disks`, which is not powered on but restored."""
+        devices = tuple((bus, base, _own_clone(bus, base, port)) for bus, base, port in self._config.devices)
+        kept = {  # what a twin writes to a disk stays in its memory, also when it is saved and restored
+            name: tuple(replace(spec, snapshot=not spec.read_only) for spec in getattr(self._config, name))
+            for name in ("disks", "floppies")
+        }
+        config = replace(self._config, devices=devices, trace=(), guest_snapshot=True, **kept)
+        twin = _Pc(config, self._plan, self._native, memory=memory, disks=disks).machine
+        twin.config, twin.image = config, self.machine.image
+        return twin
 
     # What the chips ask of a machine that does not exist yet when they are made
     def _reset(self) -> None:
@@ -222,6 +257,17 @@ class _Pc:
         for spec in config.disks:
             self._disk_images.append(self._open(spec, "disk"))
 
+    def _take_disks(self, disks: dict[str, Disk]) -> None:
+        """Attach the disks of another machine's twin."""
+        self._floppy_images = [disk for name, disk in disks.items() if name.startswith("floppy")]
+        self._disk_images = [disk for name, disk in disks.items() if name.startswith("disk")]
+        self._disks += disks.values()
+
+    def _disks_by_name(self) -> dict[str, Disk]:
+        """Return every drive's disk: floppy0 is A:, disk0 is the BIOS's drive 80h."""
+        drives = {f"floppy{number}": disk for number, disk in enumerate(self._floppy_images) if disk is not None}
+        return drives | {f"disk{number}": disk for number, disk in enumerate(self._disk_images)}
+
     def _open(self, spec: DiskSpec, medium: Any) -> Disk:
         disk = open_disk(spec.path, read_only=spec.read_only, snapshot=spec.snapshot, medium=medium)
         self._disks.append(disk)
@@ -247,6 +293,16 @@ class _Pc:
     def _close_disks(self) -> None:
         while self._disks:
             self._disks.pop().close()
+
+
+def _own_clone(bus: str, base: int, device: Any) -> Any:
+    """Return a device of the user's own for a machine's twin."""
+    clone = getattr(device, "clone", None)
+    if clone is None:
+        raise SnapshotError(
+            f"devices: {type(device).__name__} at {bus} {base:X}h has no clone() that makes another one for the clone"
+        )
+    return clone()
 
 
 def _silent(on: bool) -> None:

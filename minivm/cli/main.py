@@ -19,6 +19,7 @@ COMMANDS = {
     "run": "boot a guest; its screen or serial line is the terminal's",
     "tui": "boot a guest in the full-screen debugger",
     "replay": "do a recorded run again and see whether it is the same",
+    "snapshot": "save a whole machine, go on from it, and keep a tree of them",
     "guests": "list the bundled guests",
     "asm": "assemble a source in NASM's language",
     "disasm": "show the instructions in a file, or in bytes given as hex",

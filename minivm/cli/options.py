@@ -69,9 +69,9 @@ class _AddStep(Action):
         namespace.script = [*namespace.script, ((option_string or "").lstrip("-"), values)]
 
 
-def configure(parser: ArgumentParser) -> None:
-    """Add the options of `minivm run`."""
-    parser.add_argument("guest", metavar="GUEST", nargs="?", help="a bundled guest's name, or a file")
+def configure(parser: ArgumentParser, what: tuple[str, str] = ("GUEST", "a bundled guest's name, or a file")) -> None:
+    """Add the options of `minivm run`; `what` is its argument's name and meaning."""
+    parser.add_argument("guest", metavar=what[0], nargs="?", help=what[1])
     for option, field, words in _FIELDS:
         parser.add_argument(option, dest=field, default=SUPPRESS, **words)
     add_script(parser)
@@ -92,9 +92,14 @@ def add_script(parser: ArgumentParser) -> None:
         parser.add_argument(option, metavar="TEXT", action=_AddStep, dest="script", default=[], help=meaning)
 
 
+def given_fields(arguments: Namespace) -> dict[str, Any]:
+    """Return the configuration's fields that stand on the command line."""
+    return {field: getattr(arguments, field) for _, field, _ in _FIELDS if hasattr(arguments, field)}
+
+
 def settings(arguments: Namespace) -> Settings:
     """Return what `arguments` ask for; raises `ConfigError`."""
-    given = {field: getattr(arguments, field) for _, field, _ in _FIELDS if hasattr(arguments, field)}
+    given = given_fields(arguments)
     config, named = _from_file(arguments.config)
     config = replace(config, **given)
     guest = arguments.guest if arguments.guest is not None else config.guest

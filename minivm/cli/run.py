@@ -38,20 +38,20 @@ def run(arguments: Namespace) -> int:
 def run_machine(machine: Machine, wanted: Settings, began: float | None = None) -> int:
     """Run a machine as `wanted` asks, from wherever it stands, and return the exit status."""
     began = time.perf_counter() if began is None else began
-    ended = _run_with_face(machine, wanted) if wanted.record is None else _run_recorded(machine, wanted, wanted.record)
-    return _tell(machine, ended, wanted, time.perf_counter() - began)
+    ended = run_with_face(machine, wanted) if wanted.record is None else _run_recorded(machine, wanted, wanted.record)
+    return tell(machine, ended, wanted, time.perf_counter() - began)
 
 
 def _run_recorded(machine: Machine, wanted: Settings, path: Path) -> Ended:
     from minivm.recording import Recorder
 
     with Recorder(machine, path) as recorder:
-        ended = _run_with_face(machine, wanted)
+        ended = run_with_face(machine, wanted)
         recorder.finish(ended)
     return ended
 
 
-def _run_with_face(machine: Machine, wanted: Settings) -> Ended:
+def run_with_face(machine: Machine, wanted: Settings) -> Ended:
     gdb = _gdb_server(machine, wanted) if wanted.gdb is not None else None
     face, pacing = _face(machine, wanted)
     config = wanted.config
@@ -120,7 +120,7 @@ def _is_terminal() -> bool:
     return is_terminal()
 
 
-def _tell(machine: Machine, ended: Ended, wanted: Settings, wall_seconds: float) -> int:
+def tell(machine: Machine, ended: Ended, wanted: Settings, wall_seconds: float) -> int:
     """Print what the user is to know at the end, and return the exit status."""
     status = report.status_of(ended)
     if wanted.json:
