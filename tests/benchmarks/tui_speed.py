@@ -1,7 +1,7 @@
 """Run the C workload headless and with the full-screen debugger open, by turns; print the best seconds of each.
 
 `python tests/benchmarks/tui_speed.py [REPEATS]` prints two numbers. The debugger is in its Learn layout on a
-terminal of 120 x 40 that is none (Textual's pilot), and gets its 30 views a second.
+terminal of 120 x 40 that is none (Textual's pilot), and gets its views.
 """
 
 import asyncio
@@ -36,6 +36,13 @@ def watched() -> float:
             session.close()
 
 
+def _end(session: Session) -> float:
+    """Wait on a thread of its own, which the drawing does not hold up, and return when the workload ended."""
+    if not session.wait(LONGEST_S):
+        sys.exit("the workload does not end")
+    return time.perf_counter()
+
+
 async def _open(session: Session) -> float:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "tui.json"
@@ -45,12 +52,8 @@ async def _open(session: Session) -> float:
                 await asyncio.sleep(0.05)
             await pilot.pause()
             begin = time.perf_counter()
-            session.resume()
-            while session.machine.ended is None:
-                await asyncio.sleep(0.005)
-                if time.perf_counter() - begin > LONGEST_S:
-                    sys.exit("the workload does not end")
-            return time.perf_counter() - begin
+            await asyncio.wrap_future(session.resume())
+            return await asyncio.to_thread(_end, session) - begin
 
 
 def main() -> None:
