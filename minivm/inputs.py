@@ -167,6 +167,7 @@ class Journal:
         self._halts = -1  # how often the machine had halted at the last `time` input
         self.sealed = 0
         self.listeners: list[Callable[[Input], None]] = []
+        self.guard: Callable[[], None] | None = None  # called before an input is noted: it may begin a branch
         for given in inputs:
             self.append(given)
 
@@ -194,6 +195,8 @@ class Journal:
 
     def note(self, machine: Machine, kind: str, data: Any) -> None:
         """Add what is about to happen to `machine`, which stands at a settled point."""
+        if self.guard is not None:
+            self.guard()
         if kind == "time" and self._joins(machine, data):
             return
         self._halts = machine.halts if kind == "time" and machine.halted else -1
