@@ -38,8 +38,10 @@ from minivm.trace import TracedBus, Tracer
 
 VGA_MEMORY, VGA_MEMORY_END = 0xA0000, 0xC0000
 ROM, ROM_END = 0xF0000, 0x100000
-TWIN_CODE_BYTES = 4 * MIB
-"""How much room a clone has for translated code; a machine that is booted has 32 MiB."""
+TWIN_CODE_BYTES = 2 * MIB - 128 * KIB
+"""How much room a clone has for translated code, where a machine that is booted has 32 MiB.
+
+A huge page of the host's has 2 MiB: less cannot become one, which would cost each idle clone that much."""
 PORTS, ADDRESSES = 1 << 16, 1 << 32
 
 
