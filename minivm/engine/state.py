@@ -145,6 +145,7 @@ _SEGMENTS = ("es", "cs", "ss", "ds", "fs", "gs")
 _TABLES = ("ldt", "tr", "gdt", "idt")
 _CONTROLS = (0, 2, 3, 4, 8)
 _DEBUGS = (0, 1, 2, 3, 6, 7)
+_DR7, _DR7_ENABLES, _DR7_OFF = 7, 0xFF, 0x400
 _NUMBERS = {
     "control": (library.REG_FPCW, 2), "status": (library.REG_FPSW, 2), "tags": (library.REG_FPTAG, 2),
     "opcode": (REG_FOP, 2), "instruction_pointer": (REG_FIP, 8), "instruction_segment": (REG_FCS, 2),
@@ -230,8 +231,7 @@ def _put_head(head: CpuHead, engine: "UnicornEngine", state: CpuState) -> None:
 
 def _put_beside(engine: "UnicornEngine", state: CpuState) -> None:
     """Put back what Unicorn has to be asked for by number, and derives things from."""
-    for index in _DEBUGS:
-        engine.set_raw_register(REG_DR0 + index, getattr(state, f"dr{index}").to_bytes(8, "little"))
+    _put_debug_registers(engine, state)
     fpu, msrs = state.fpu, MSRS | dict(state.msrs)
     for index, data in enumerate(fpu.registers):
         engine.set_raw_register(REG_FP0 + index, data)
@@ -243,6 +243,32 @@ def _put_beside(engine: "UnicornEngine", state: CpuState) -> None:
         if engine.msr(number) != value:
             msr = library.Msr(number, value)
             engine._library.dll.uc_reg_write(engine._uc.handle, library.REG_MSR, ctypes.byref(msr))
+
+
+def _put_debug_registers(engine: "UnicornEngine", state: CpuState) -> None:
+    """Put back DR0 to DR7. Unicorn keeps its own list of what they break on, which only a change of DR7 renews.
+
+    So DR7 is switched off, by the old addresses, before the new ones are put there.
+    """
+    armed = (_number(engine, REG_DR7, 8) | state.dr7) & _DR7_ENABLES
+    if armed:
+        _change_dr7(engine, _DR7_OFF)
+    for index in _DEBUGS:
+        if index != _DR7 or not armed:
+            engine.set_raw_register(REG_DR0 + index, getattr(state, f"dr{index}").to_bytes(8, "little"))
+    if armed:
+        _change_dr7(engine, state.dr7)
+        _put_head(engine._head, engine, state)
+        engine._stale_code = True
+
+
+def _change_dr7(engine: "UnicornEngine", value: int) -> None:
+    address = engine._library.address("cpu_x86_update_dr7_x86_64")
+    if address:
+        update = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32)(address)
+        update(engine._cell.head, value)
+    else:
+        engine.set_raw_register(REG_DR7, value.to_bytes(8, "little"))
 
 
 def translate_entered_block(engine: "UnicornEngine") -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from engine_bench import MODES, RAM_BYTES, Bench
+from engine_bench import COUNTERS, MODES, RAM_BYTES, Bench
 from engine_programs import LONGEST_TICKS, Snippet, assert_same, at_once, build, outcome, places, relaxed, snippet
 from hypothesis import given
 from hypothesis import strategies as st
@@ -96,6 +96,26 @@ def test_fpu_sse_debug_and_model_specific_registers_come_back() -> None:
         assert saved.fpu.registers[3] == bytes(range(3, 13))
         assert saved.fpu.xmm[15] == bytes(range(15, 31))
         assert (saved.fpu.control, saved.fpu.status, saved.fpu.mxcsr, saved.dr2) == (0x0C7F, 0x2800, 0x7F80, 0x1002)
+
+
+@pytest.mark.parametrize("mode", ["32", "paged"])
+def test_hardware_breakpoints_come_back(mode: str) -> None:
+    """DR0 = 7C10h, enabled in DR7; #DB has vector 1, whose handler counts."""
+    code = bytes.fromhex("b8107c0000 0f23c0 b802070000 0f23f8 43 43 43 43 f4")
+    with Bench(mode, code) as bench, Bench(mode) as fresh:
+        before = Moment(bench)
+        bench.machine.step(4)
+        armed = Moment(bench)
+        assert armed.cpu.dr7 & 2
+        armed.put(fresh)
+        for each in (fresh, bench):
+            each.machine.run(ticks=25)
+            assert each.memory[COUNTERS + 4] != b"\0", "it was hit"
+        before.put(bench)
+        assert bench.engine.state() == before.cpu
+        bench.memory[0x7C00:0x7C0D] = b"\x90" * 13
+        bench.machine.run(ticks=25)
+        assert bench.memory[COUNTERS + 4] == b"\0", "it is gone"
 
 
 def test_msrs_are_saved_where_they_are_not_as_at_power_on() -> None:
