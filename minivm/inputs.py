@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 
 from minivm.core.keys import KeyEvent
 from minivm.core.plain import check_names, from_plain, to_plain
-from minivm.core.record import record, replace
+from minivm.core.record import names, record, replace
 from minivm.errors import MiniVMError, SnapshotError
 from minivm.machine import Ended, Machine
 
@@ -63,7 +63,8 @@ class RegisterEdit:
 class Input:
     """One input: `position` in ticks, `kind` out of `KINDS`, what came as `data`.
 
-    `address` is the linear address of the next instruction, `in_block` that the run stood inside a block.
+    `address` is the linear address of the next instruction, `in_block` that the run stood inside a block, `settled`
+    that nothing was due there (see `Machine.settle`): only a debugger's edits come sooner.
     """
 
     position: int
@@ -71,6 +72,7 @@ class Input:
     data: Any
     address: int
     in_block: bool = False
+    settled: bool = True
 
 
 KINDS: dict[str, Any] = {
@@ -83,6 +85,9 @@ KINDS: dict[str, Any] = {
     "register": RegisterEdit,
 }
 """Every kind of input and the type of its data; `time` is the position up to which a machine was let sleep."""
+
+EDITS = ("memory", "register")
+"""What a debugger does where it stands, ahead of what is due there."""
 
 Apply = Callable[[Machine, Any], None]
 
@@ -121,7 +126,8 @@ def apply(machine: Machine, given: Input) -> None:
     """Do an input again on a machine that stands at its position; no journal notes it."""
     journal, machine.journal = machine.journal, None
     try:
-        machine.settle()
+        if given.kind not in EDITS:
+            machine.settle()
         APPLY[given.kind](machine, given.data)
     finally:
         machine.journal = journal
@@ -136,7 +142,7 @@ def from_plain_input(data: object, where: str = "input") -> Input:
     """Return the input that `to_plain_input` made `data` of; raises `SnapshotError` naming the field."""
     if not isinstance(data, dict):
         raise SnapshotError(f"{where} is not a dict")
-    check_names(data, ("position", "kind", "data", "address", "in_block"), where)
+    check_names(data, names(Input), where)
     kind = data["kind"]
     if not isinstance(kind, str) or kind not in KINDS:
         raise SnapshotError(f"{where}.kind: {kind!r} is no kind of input that this program knows")
@@ -146,6 +152,7 @@ def from_plain_input(data: object, where: str = "input") -> Input:
         data=from_plain(KINDS[kind], data["data"], f"{where}.data"),
         address=from_plain(int, data["address"], f"{where}.address"),
         in_block=from_plain(bool, data["in_block"], f"{where}.in_block"),
+        settled=from_plain(bool, data["settled"], f"{where}.settled"),
     )
     if found.position < 0:
         raise SnapshotError(f"{where}.position: {found.position} lies before power-on")
@@ -201,7 +208,7 @@ class Journal:
             return
         self._halts = machine.halts if kind == "time" and machine.halted else -1
         engine: Any = machine.engine
-        self.append(Input(engine.position, kind, data, machine.cpu.linear_ip, engine.in_block))
+        self.append(Input(engine.position, kind, data, machine.cpu.linear_ip, engine.in_block, machine.settled))
 
     def _joins(self, machine: Machine, until: int) -> bool:
         """Let the last sleep go on, when the CPU has executed nothing since: else a sleeper fills the journal."""
@@ -282,10 +289,13 @@ class Player:
         self._near = near
         self._run_to = run_to or machine.run_to
 
-    def reach(self, position: int, *, before_inputs: bool = False, safe_point: bool = False) -> Ended | None:
+    def reach(
+        self, position: int, *, before_inputs: bool = False, safe_point: bool = False, settle: bool = True
+    ) -> Ended | None:
         """Go forward to exactly `position` and do the inputs there too, unless `before_inputs`.
 
-        A position inside a block is found by stepping; `safe_point` says that it is none, which is faster. Returns
+        A position inside a block is found by stepping; `safe_point` says that it is none, which is faster. What is
+        due there is done, too, unless `settle` is off, so that more inputs of that place may follow. Returns
         None when it is reached, or why the run ended before (a breakpoint, `stop`, the machine's end): call again to
         go on. Raises `Departed` when the run is not the one that was recorded, `Overshot` when `near` is too little,
         `ValueError` for a position that is past.
@@ -300,13 +310,13 @@ class Player:
                 if given.kind == "time" and self.machine.now >= given.position:
                     ended, asleep = None, True
                 else:
-                    ended, asleep = self._go(given.position, safe_point=not given.in_block), False
+                    ended, asleep = self._go_to(given), False
                 if ended is not None:
                     return ended
                 self._do(given, position, asleep=asleep)
                 if given.kind == "time" and given.data > position:
                     return None
-            return self._go(position, safe_point=safe_point)
+            return self._go(position, safe_point=safe_point, settle=settle)
         finally:
             self.machine.journal = journal
 
@@ -324,7 +334,8 @@ class Player:
     def _find_place(self, given: Input) -> None:
         """Of several states at one position, which deliveries of exceptions make, go to the input's."""
         machine = self.machine
-        machine.settle()
+        if given.settled and given.kind not in EDITS:
+            machine.settle()
         engine: Any = machine.engine
         for _ in range(_SAME_PLACE_STEPS):
             if machine.cpu.linear_ip == given.address and engine.in_block == given.in_block:
@@ -337,8 +348,12 @@ class Player:
             f"now the machine is at {machine.cpu.linear_ip:X}h, tick {machine.now}",
         )
 
-    def _go(self, position: int, *, safe_point: bool) -> Ended | None:
-        """Run, step or sleep to `position`."""
+    def _go_to(self, given: Input) -> Ended | None:
+        """Go to where an input comes."""
+        return self._go(given.position, safe_point=given.settled and not given.in_block, settle=given.settled)
+
+    def _go(self, position: int, *, safe_point: bool, settle: bool = True) -> Ended | None:
+        """Run, step or sleep to `position`; what is due there is not done unless `settle`."""
         machine = self.machine
         coarse = position if safe_point else position - self._near
         while machine.now < coarse:
@@ -353,7 +368,8 @@ class Player:
                 return ended
         if machine.now > position:
             raise Overshot(position, f"tick {position} was passed over: the machine is at {machine.now}")
-        machine.settle()
+        if settle:
+            machine.settle()
         return machine.ended
 
     def _part(self, position: int) -> Ended | None:

@@ -338,11 +338,12 @@ class Machine:
         self._ask_end(Ended("debug-exit", code))
 
     # -- what comes from outside --------------------------------------------------------------------------------
-    def from_outside(self, kind: str, data: Any, action: Callable[[], None]) -> None:
+    def from_outside(self, kind: str, data: Any, action: Callable[[], None], *, settle: bool = True) -> None:
         """Do `action`, an input out of `minivm.inputs.KINDS`, and note it where a journal is attached.
 
-        With one it happens at a settled point: now, or when a run is going on, at its next safe point. A machine that
-        has ended hears nothing.
+        With one it happens at a settled point: now, or when a run is going on, at its next safe point. Without
+        `settle` it happens here and now, ahead of an interrupt that is due here: a debugger's edit, between runs only.
+        A machine that has ended hears nothing.
         """
         if self.ended is not None:
             return
@@ -351,13 +352,23 @@ class Machine:
         elif self._running:
             self.at_safe_point(lambda: self._noted(kind, data, action))
         else:
-            self.settle()
+            if settle:
+                self.settle()
             self._noted(kind, data, action)
 
     def at_safe_point(self, action: Callable[[], None]) -> None:
         """Call `action` between two blocks of the run, once everything due there is done; from any thread or chip."""
         self._outside.append(action)
         self.engine.attention()
+
+    @property
+    def settled(self) -> bool:
+        """True when nothing is due at this very position, or this is no place for it."""
+        engine = self.engine
+        if engine.in_block or self.ended is not None:
+            return True
+        waits = self._reset_wanted or self._request is not None or self.clock.next_due <= engine.position
+        return not (waits or (self._interrupts.pending and engine.interruptible))
 
     def settle(self) -> None:
         """Ring and deliver what is due at this very position, which the next run would do first.

@@ -548,6 +548,8 @@ class Replay:
         self._step_ticks = step_ticks
         self._player = Player(self.machine, self.journal, near=near, run_to=self._run_to)
         self._next = self._checks = self._good = 0
+        if any(isinstance(entry, Input) and entry.kind == "register" for entry in self.recording.entries):
+            import minivm.debug.debugger  # noqa: F401 - it knows how registers are set
         self.departed: Verdict | None = None
 
     def run(self, until: int | None = None) -> Verdict:
@@ -586,7 +588,7 @@ class Replay:
             self._next += 1
             if isinstance(entry, Input):
                 self.journal.append(entry)
-                self._reach(entry.position, safe_point=not entry.in_block)
+                self._reach(entry.position, safe_point=True, settle=False)
             else:
                 self._reach(entry.position, safe_point=True)
                 self._compare(entry)
@@ -620,10 +622,10 @@ class Replay:
             self._reach(end.position, safe_point=not end.in_block)
         self._compare(Check(end.position, end.digest, whole=True))
 
-    def _reach(self, position: int, *, safe_point: bool) -> None:
+    def _reach(self, position: int, *, safe_point: bool, settle: bool = True) -> None:
         if position < self.machine.now:
             raise Departed(position, f"tick {position} was passed over: the machine is at {self.machine.now}")
-        ended = self._player.reach(position, safe_point=safe_point)
+        ended = self._player.reach(position, safe_point=safe_point, settle=settle)
         if ended is not None:
             raise Departed(
                 position, f"the run ended at tick {self.machine.now} ({ended.reason}), before tick {position}"

@@ -331,3 +331,68 @@ def test_a_guest_that_was_driven_live_is_replayed(name):
         vm.slice_ticks = 777
         Player(vm, journal).reach(end)
         assert (vm.state_hash(), vm.screen.text()) == (expected, text)
+
+
+def test_a_debuggers_edits_are_replayed_where_they_were_made():
+    from minivm.debug.debugger import Debugger
+
+    journal = Journal()
+    with boot(SPIN) as vm:
+        vm.journal = journal
+        debugger = Debugger(vm)
+        vm.run(ms=2)
+        vm.step(3)
+        debugger.set_register("bx", 0x1234)
+        vm.devices["uart0"].receive(b"q")
+        debugger.write(0x7002, b"ab")
+        vm.run(ms=1)
+        debugger.set_register("ss", 0x100)
+        end, expected = vm.now, vm.state_hash()
+    assert [given.kind for given in journal] == ["register", "memory", "register"]
+    with boot(SPIN) as vm:
+        player = Player(vm, journal)
+        player.reach(journal[0].position)
+        vm.devices["uart0"].receive(b"q")
+        player.reach(end)
+        assert vm.state_hash() == expected
+
+
+TIMED = """
+        bits 16
+        org 0x7c00
+        xor ax, ax
+        mov ds, ax
+        mov word [0x20], tick
+        mov [0x22], ax
+        sti
+again:  inc bx
+        jmp again
+tick:   add [0x7000], bx
+        push ax
+        mov al, 0x20
+        out 0x20, al
+        pop ax
+        iret
+        times 510-($-$$) db 0
+        dw 0xaa55
+"""
+
+
+def test_an_edit_ahead_of_an_interrupt_that_is_due_is_replayed_ahead_of_it():
+    from minivm.debug.debugger import Debugger
+
+    journal = Journal()
+    with boot(TIMED) as vm:
+        vm.journal = journal
+        vm.run(ms=20)
+        vm.run_to(vm.clock.next_due - 40)
+        for _ in range(40):
+            if vm.settled:
+                vm.step()
+        Debugger(vm).set_register("bx", 5)
+        assert not journal[0].settled
+        vm.run(ms=200)
+        end, expected = vm.now, vm.state_hash()
+    with boot(TIMED) as vm:
+        Player(vm, journal).reach(end)
+        assert vm.state_hash() == expected

@@ -225,6 +225,25 @@ os.kill(os.getpid(), 9)
     assert verdict.position >= 30 * NS_PER_MS
 
 
+def test_a_debugging_session_is_replayed(tmp_path):
+    from minivm.debug.debugger import Debugger
+
+    path = tmp_path / "run.mvr"
+    guest = bundled.find("timer")
+    with minivm.boot(guest.image, record=path) as vm:
+        debugger = Debugger(vm)
+        for _ in range(3):
+            vm.run_to(min(vm.now + 60 * NS_PER_MS, vm.clock.next_due - 3))
+            vm.step(4)
+            debugger.set_register("dx", 0x1234)
+            debugger.set_register("si", 7)
+            debugger.write(0x600, b"mark")
+        vm.run(ms=LONGEST_MS)
+    recording = Recording(path)
+    assert [given.kind for given in recording.journal] == ["register", "register", "memory"] * 3
+    replayed(path, slice_ticks=999)
+
+
 # -- files that are not what they should be -------------------------------------------------------------------------
 def test_a_file_cut_anywhere_is_refused_by_one_line(tmp_path):
     data = a_recording(tmp_path).read_bytes()

@@ -7,6 +7,7 @@ at every instruction. All of it goes by machine time: a run that was debugged en
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from minivm.core.record import record
@@ -20,6 +21,7 @@ from minivm.engine.cpustate import CS, HF_CS64, RSP, SEGMENT_NAMES, SS
 from minivm.engine.segments import Descriptor, descriptor_address, fill_cache, load_cache, load_vm86, update_hflags
 from minivm.engine.watch import EDGE, Range
 from minivm.errors import ConfigError, MiniVMError
+from minivm.inputs import APPLY, MemoryEdit, RegisterEdit
 from minivm.machine import NS_PER_MS, Ended, Machine
 
 WATCH_KINDS = ("write", "read", "access", "change")
@@ -337,16 +339,26 @@ class Debugger:
                 raise DebugError(f"{linear + at:X}h is not in memory")
             pieces.append((physical, piece))
             at += len(piece)
-        self._writes_itself = True
         for physical, piece in pieces:
-            self.machine.memory.write(physical, piece)
-        self._writes_itself = False
+            self._put(physical, piece)
+
+    def _put(self, physical: int, data: bytes) -> None:
+        def write() -> None:
+            self._writes_itself = True
+            self.machine.memory.write(physical, data)
+            self._writes_itself = False
+
+        self.machine.from_outside("memory", MemoryEdit(physical, data), write, settle=False)
 
     def set_register(self, name: str, value: int) -> None:
         """Set a register by name; control registers and flags included."""
         lower = name.lower()
         if lower != "efer" and (lower not in REGISTERS or lower in COUNTERS):
             raise DebugError(f"the CPU has no register {name!r}")
+        edit = RegisterEdit(lower, value)
+        self.machine.from_outside("register", edit, lambda: self._set_now(lower, value), settle=False)
+
+    def _set_now(self, lower: str, value: int) -> None:
         self.engine.settle()
         self._set(lower, value)
         self.engine.flush()
@@ -684,3 +696,12 @@ class Debugger:
 
     def _load_physical(self, address: int, size: int) -> int:
         return int.from_bytes(peek_physical(self.engine, address, size), "little")
+
+
+def _set_again(machine: Machine, edit: RegisterEdit) -> None:
+    """Set a register in a replay as it was set in the run; what was refused then is refused again."""
+    with suppress(DebugError):
+        Debugger(machine).set_register(edit.name, edit.value)
+
+
+APPLY["register"] = _set_again
