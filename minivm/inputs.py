@@ -241,6 +241,11 @@ class Journal:
             self._inputs[-1] = replace(last, data=position)
         return dropped
 
+    def keep(self, count: int) -> None:
+        """Drop all but the first `count` inputs."""
+        del self._inputs[count:]
+        self._halts = -1
+
     def copy(self) -> "Journal":
         """Return a journal of the same inputs, without listeners."""
         return Journal(self._inputs)

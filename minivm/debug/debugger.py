@@ -6,9 +6,9 @@ or privilege change looks at every block; a watched register, or memory whose ad
 at every instruction. All of it goes by machine time: a run that was debugged ends in the same state.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from minivm.core.record import record
 from minivm.debug.careful import careful_of
@@ -23,6 +23,9 @@ from minivm.engine.watch import EDGE, Range
 from minivm.errors import ConfigError, MiniVMError
 from minivm.inputs import APPLY, MemoryEdit, RegisterEdit
 from minivm.machine import NS_PER_MS, Ended, Machine
+
+if TYPE_CHECKING:
+    from minivm.debug.timeline import Timeline
 
 WATCH_KINDS = ("write", "read", "access", "change")
 CATCH_KINDS = ("port", "interrupt", "exception", "bios", "mode", "privilege")
@@ -140,6 +143,8 @@ class Debugger:
         self.machine = machine
         self.engine: Any = machine.engine
         self.symbols = symbols if symbols is not None else SymbolTable()
+        self.timeline: Timeline | None = None
+        self.driver: Machine | Timeline = machine
         self.context = CpuContext(
             machine.cpu, load=self._load, load_physical=self._load_physical, ticks=lambda: machine.ticks
         )
@@ -226,6 +231,42 @@ class Debugger:
         """Tell `listener` no more; one that was not told before is no error."""
         self.listeners = tuple(one for one in self.listeners if one is not listener)
         self._arm()
+
+    # -- time travel ------------------------------------------------------------------------------------------------
+    def travel(self, **options: int) -> "Timeline":
+        """Keep the past from now on, with the `options` of `Timeline`; `minivm.debug.reverse` goes back in it."""
+        if self.timeline is None:
+            from minivm.debug.timeline import Timeline
+
+            self.timeline = self.driver = Timeline(self.machine, **options)
+            self.timeline.went_back.append(self.look_around)
+        return self.timeline
+
+    def look_around(self) -> None:
+        """Forget what happened on the way: the machine was put somewhere else."""
+        self._accesses.clear()
+        self._ports.clear()
+        self._events.clear()
+        self._mode, self._level = self.machine.cpu.mode, self.machine.cpu.cpl
+        for entry in self._armed(Watchpoint):
+            entry.last = self._value(entry.expression, entry.last)
+
+    @contextmanager
+    def looking_back(self, only: Collection[Entry] | None = None) -> Iterator[None]:
+        """Let entries find their places in the past without counting hits; temporary ones, or all but `only`, rest."""
+        kept = [(entry, entry.enabled, entry.hits, entry.ignore) for entry in self.entries()]
+        listeners, self.listeners = self.listeners, ()
+        for entry in self.entries():
+            entry.ignore = 0
+            entry.enabled &= not entry.temporary and (only is None or entry in only)
+        self._arm()
+        try:
+            yield
+        finally:
+            for entry, enabled, hits, ignore in kept:
+                entry.enabled, entry.hits, entry.ignore = enabled, hits, ignore
+            self.listeners = listeners
+            self._arm()
 
     # -- going on -------------------------------------------------------------------------------------------------
     def resume(self, ms: float | None = None) -> Stop:
@@ -418,7 +459,7 @@ class Debugger:
             limit = min(limit, self.machine.now + 1)
         if self.engine.in_block and (stop := self._at_breakpoint()):
             return stop  # here the engine would step first: it looks before a block, and behind each step in one
-        ended = self.machine.run_to(limit)
+        ended = self.driver.run_to(limit)
         if ended.reason == "limit":
             return self._look_at_watches() or self._look_at_events()
         return self._at_end(ended)
@@ -426,9 +467,9 @@ class Debugger:
     def _doze(self, limit: int) -> Stop | None:
         """Let a halted CPU's time pass to its next alarm or `limit`, and deliver what that raises: no instruction."""
         machine = self.machine
-        ended = machine.run_to(machine.now)
+        ended = self.driver.run_to(machine.now)
         if machine.halted and ended.reason == "limit":
-            ended = machine.run_to(min(limit, machine.clock.next_due))
+            ended = self.driver.run_to(min(limit, machine.clock.next_due))
         return self._look_at_watches() or self._look_at_events() if ended.reason == "limit" else self._at_end(ended)
 
     def _one_step(self) -> Stop | None:
@@ -437,7 +478,7 @@ class Debugger:
         delivered = self._deliver_what_is_due()
         if delivered is not None:
             return delivered
-        ended = self.machine.step()
+        ended = self.driver.step()
         if ended.reason != "limit":
             return self._at_end(ended)
         return self._look_at_watches() or self._look_at_events()
@@ -447,7 +488,7 @@ class Debugger:
         if not self._entries or self.engine.in_block:
             return None
         before = self.machine.cpu.linear_ip
-        ended = self.machine.run_to(self.machine.now)
+        ended = self.driver.run_to(self.machine.now)
         if ended.reason != "limit":
             return self._at_end(ended)
         if self.machine.cpu.linear_ip == before:
@@ -471,6 +512,18 @@ class Debugger:
                 or asked
             )
         return Stop(ended.reason, f"the machine has ended: {ended.reason}", ended=ended)
+
+    def at_breakpoint(self) -> Stop | None:
+        """Return the stop that a breakpoint at the next instruction asks for, and count its hit."""
+        return self._at_breakpoint()
+
+    def one_step(self, limit: int) -> Stop | None:
+        """Execute one instruction, or sleep to the next alarm but not past `limit`; return what that ran into."""
+        return self._doze(limit) if self.machine.halted else self._one_step()
+
+    def entry(self, number: int) -> Entry:
+        """Return a breakpoint, watchpoint or catch by its number; raises `DebugError` when there is none."""
+        return self._entry(number)
 
     def _at_breakpoint(self) -> Stop | None:
         here = self.machine.cpu.linear_ip
