@@ -139,7 +139,7 @@ def test_a_replay_that_departs_names_the_span(tmp_path):
 
 def test_a_run_of_plain_code_is_checked_every_ten_milliseconds(tmp_path):
     path = tmp_path / "run.mvr"
-    with minivm.boot(b"\xeb\xfe".ljust(510, b"\0") + b"\x55\xaa", memory="1M", record=path) as vm:
+    with minivm.boot(b"\xeb\xfe".ljust(510, b"\0") + b"\x55\xaa", memory="1M") as vm, Recorder(vm, path, rest=0):
         vm.run(ms=105)
     positions = [entry.position for entry in Recording(path).entries]
     assert 8 <= len(positions) <= 11
@@ -150,7 +150,7 @@ def test_a_run_of_plain_code_is_checked_every_ten_milliseconds(tmp_path):
 
 def test_a_register_that_differs_is_found_at_the_next_check(tmp_path):
     path = tmp_path / "run.mvr"
-    with minivm.boot(b"\xeb\xfe".ljust(510, b"\0") + b"\x55\xaa", memory="1M", record=path) as vm:
+    with minivm.boot(b"\xeb\xfe".ljust(510, b"\0") + b"\x55\xaa", memory="1M") as vm, Recorder(vm, path, rest=0):
         vm.run(ms=105)
     with minivm.replay(path) as replay:
         replay.run(55 * NS_PER_MS)

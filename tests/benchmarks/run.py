@@ -168,6 +168,19 @@ def snapshots(repeats: int) -> list[Result]:
     return [*results, Result("its file", f"{size:.2f} MB", "–", f"{size:.2f} MB", "< 4 MB", size < 4)]
 
 
+def record(repeats: int) -> list[Result]:
+    """Compare runs that are recorded with the same runs alone; QEMU is not asked."""
+    command = [sys.executable, str(Path(__file__).with_name("record_speed.py")), str(2 * repeats)]
+    found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    results = []
+    for name, words in (("io", "port writes, recorded"), ("workload", "C workload, recorded")):
+        alone, recorded = found[name]
+        share = recorded / alone
+        value = f"{share:.2f} × the time alone"
+        results.append(Result(words, seconds(recorded), "–", value, "≤ 1.05 × the time alone", share <= 1.05))
+    return results
+
+
 BENCHMARKS: dict[str, Callable[[Times, int], Result]] = {
     "start": lambda start, _: start_up(start),
     "io": lambda start, repeats: rate("port writes (OUT), net", "io", "OUTS", 400_000, start, repeats),
@@ -227,7 +240,7 @@ def write(text: str) -> None:
 
 def main() -> int:
     """Measure what was asked for; return 1 when a target is missed."""
-    names = [*BENCHMARKS, "snapshots"]
+    names = [*BENCHMARKS, "snapshots", "record"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; all when left out")
     parser.add_argument("--repeats", type=int, default=5)
@@ -241,6 +254,7 @@ def main() -> int:
     start = best_times(PROGRAMS / "exit.img", options.repeats) if programs else None
     results = [measure(start, options.repeats) for measure in programs if start is not None]
     results += snapshots(options.repeats) if "snapshots" in wanted else []
+    results += record(options.repeats) if "record" in wanted else []
     print(json.dumps([asdict(result) for result in results]) if options.json else table(results))
     if options.write:
         write(table(results))
