@@ -158,7 +158,7 @@ class UnicornEngine:
         checks = ctypes.c_ubyte.from_address(self._uc.address + private) if private is not None else None
         self._watch = MemoryWatch(self._uc, space, self._cell, checks, self._is_careful)
         self._add_hooks()
-        space.memory.write_listeners.append(self._forget_code)
+        space.memory.write_listeners.append(self._host_wrote)
         self._leave_out_stop_checks()
         self._power_on_head = bytes(self._head)
         self.reset()
@@ -214,8 +214,8 @@ class UnicornEngine:
     def close(self) -> None:
         """Free the engine; the RAM that it used may be closed after this, not before."""
         self._uc.close()
-        if self._forget_code in self.space.memory.write_listeners:
-            self.space.memory.write_listeners.remove(self._forget_code)
+        if self._host_wrote in self.space.memory.write_listeners:
+            self.space.memory.write_listeners.remove(self._host_wrote)
 
     # -- what delivery, the page walk and the debugger ask -------------------------------------------------------
     @property
@@ -960,14 +960,21 @@ class UnicornEngine:
             self._uc.set_tlb_mode(library.TLB_VIRTUAL if shadow else library.TLB_CPU)
             self._uc.flush_tlb()
 
+    def _host_wrote(self, start: int, end: int) -> None:
+        """Drop old code. Whole pages are a restore: all of it goes, at the next run, while the guest has paging on.
+
+        Unicorn takes the addresses to forget for linear, and would mark pages accessed in tables just restored.
+        """
+        if self._shadow_tlb or self._inside or (start | end) % PAGE:
+            self._forget_code(start, end)
+        else:
+            self._stale_code = True
+
     def _forget_code(self, start: int, end: int) -> None:
         """Drop what was translated from memory that the host has changed."""
         if self._shadow_tlb and library.PROT_ALL not in self._fills.kinds[start // PAGE : (end - 1) // PAGE + 1]:
             return
-        if self._shadow_tlb or self._inside:
-            self._uc.remove_code(start, end)
-        else:
-            self._stale_code = True  # Unicorn takes the addresses for linear, and would mark the guest's page tables
+        self._uc.remove_code(start, end)
 
     # -- set-up -------------------------------------------------------------------------------------------------
     def _open(self) -> None:
