@@ -311,3 +311,36 @@ def test_a_field_of_a_wrong_type_is_named(saved: Path) -> None:
     found.fields["devices"]["pit"].popitem()
     with boot("shell") as vm, pytest.raises(SnapshotError, match=r"devices\.pit\..* is missing"):
         saving.fill(vm, found)
+
+
+def test_a_machine_on_a_script_has_a_state_too() -> None:
+    from minivm.core.bus import Bus
+    from minivm.core.memory import MIB, AddressSpace, Memory, Region
+    from minivm.engine.base import Ran
+    from minivm.engine.scripted import ScriptedEngine
+
+    class Quiet:
+        pending = deaf = False
+
+        def acknowledge(self) -> int:
+            return 0
+
+    memory, clock, engine = Memory(MIB), Clock(), ScriptedEngine([Ran(5), Ran(7)])
+    space = AddressSpace(memory, Bus("memory", 1 << 32), [Region(0, MIB, True)])
+    vm = Machine(
+        engine=engine, memory=memory, space=space, ports=Bus("port", 1 << 16), clock=clock, interrupts=Quiet(),
+        devices={}, power_on=lambda: None,
+    )  # fmt: skip
+    vm.cpu.rbx = 77
+    vm.step()
+    state, here = vm.state(), vm.state_hash()
+    vm.cpu.rbx = 78
+    vm.step()
+    assert vm.now == 12
+    vm.restore(state)
+    assert (vm.now, vm.cpu.rbx, vm.state_hash()) == (5, 77, here)
+    with pytest.raises(SnapshotError, match="cannot be cloned"):
+        vm.clone()
+    with pytest.raises(SnapshotError, match="cannot be saved"):
+        vm.save("x.mvm")
+    vm.close()

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from engine_bench import COUNTERS, MODES, RAM_BYTES, Bench
+from engine_bench import CODE, COUNTERS, MODES, RAM_BYTES, TABLES, Bench
 from engine_programs import LONGEST_TICKS, Snippet, assert_same, at_once, build, outcome, places, relaxed, snippet
 from hypothesis import given
 from hypothesis import strategies as st
@@ -127,3 +127,17 @@ def test_msrs_are_saved_where_they_are_not_as_at_power_on() -> None:
 @pytest.mark.parametrize("name", ["DR0", "DR6", "DR7", "FP0", "FIP", "FCS", "FDP", "FDS", "FOP"])
 def test_register_numbers_are_unicorns(name: str) -> None:
     assert getattr(engine_state, f"REG_{name}") == getattr(x86_const, f"UC_X86_REG_{name}")
+
+
+def test_pages_put_back_leave_a_paged_guests_tables_alone_and_its_new_code_runs() -> None:
+    with Bench("paged", bytes.fromhex("43 f4")) as bench:
+        bench.machine.run(ticks=10)
+        tables = bench.memory.read(TABLES, 0x4000)
+        page = bytearray(bench.memory.read(CODE & ~0xFFF, 4096))
+        page[CODE & 0xFFF] = 0x4B  # dec ebx
+        bench.memory.put_pages({CODE >> 12: bytes(page), 0x1F0: b"\x90" * 4096})
+        assert bench.memory.read(TABLES, 0x4000) == tables
+        bench.machine.halted, bench.machine.ended = False, None
+        bench.cpu.rip = CODE
+        bench.machine.run(ticks=10)
+        assert bench.cpu.ebx == 0
