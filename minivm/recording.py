@@ -333,8 +333,8 @@ class Recording:
     wrong with it.
     """
 
-    def __init__(self, path: Path, *, salvage: bool = False) -> None:
-        self.path = path
+    def __init__(self, path: "Path | str", *, salvage: bool = False) -> None:
+        self.path = path = Path(path)
         self.end: End | None = None
         self.entries: list[Entry] = []
         self.images: dict[str, bytes] = {}
@@ -545,7 +545,7 @@ class Replay:
         near: int = NEAR_TICKS,
         step_ticks: int = 0,
     ) -> None:
-        self.recording = Recording(Path(path), salvage=salvage)
+        self.recording = Recording(path, salvage=salvage)
         self._folder = TemporaryDirectory(prefix="minivm-replay-")
         try:
             config = replace(self.recording.files(Path(self._folder.name)), trace=trace)

@@ -1,4 +1,4 @@
-"""Print as JSON the seconds that two programs take alone and recorded, from `boot` to `close`, by turns in one process."""
+"""Print as JSON the seconds that two programs take alone and recorded, from `boot` to `close`, by turns."""
 
 import json
 import sys
