@@ -165,3 +165,25 @@ def run_command() -> Callable[..., None]:
 def debian_file() -> Callable[[str], bytes]:
     """Return `read(path)`, which skips the test where the file is not installed."""
     return part
+
+
+@pytest.fixture(autouse=True, params=["plain", pytest.param("replayed", marks=pytest.mark.slow)])
+def replay_of_every_run(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[None]:
+    """As "replayed", record every machine that a test boots, and hold its replay in other slices to be the same run."""
+    if request.param == "plain":
+        yield
+        return
+    paths: list[Path] = []
+    boot = minivm.boot
+
+    def recorded(guest: Any, **options: Any) -> minivm.Machine:
+        paths.append(tmp_path / f"run-{len(paths)}.mvr")
+        return boot(guest, record=paths[-1], **options)
+
+    monkeypatch.setattr(minivm, "boot", recorded)
+    yield
+    for path in paths:
+        with minivm.replay(path, slice_ticks=77_777) as replay:
+            replay.verify()
