@@ -146,6 +146,9 @@ def _file(path: Path) -> Base:
 # -- restoring --------------------------------------------------------------------------------------------------
 def configuration(found: Contents, overrides: Mapping[str, Any]) -> MachineConfig:
     """Return the configuration in a snapshot with `overrides`; raises `SnapshotError` where one does not fit it."""
+    for name in overrides:
+        if name not in names(MachineConfig):
+            raise SnapshotError(f"{name}: a configuration has no such field")
     plain = dict(found.fields["config"])
     saved = _read_config(plain)
     wanted = replace(saved, **overrides) if overrides else saved

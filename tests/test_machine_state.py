@@ -190,6 +190,11 @@ def test_another_configuration_is_refused_by_its_field(saved: Path, field: str, 
         minivm.restore(saved, **{field: value})
 
 
+def test_a_field_that_does_not_exist_is_refused(saved: Path) -> None:
+    with pytest.raises(SnapshotError, match=r"shell\.mvm: colour: a configuration has no such field"):
+        minivm.restore(saved, colour="red")
+
+
 def test_the_hosts_affairs_may_differ(saved: Path) -> None:
     with minivm.restore(saved, speed=2.0, timeout=5, display="none") as vm:
         assert vm.config is not None

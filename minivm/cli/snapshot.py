@@ -37,6 +37,7 @@ def configure(parser: ArgumentParser) -> None:
     restore = actions.add_parser("restore", help="go on from a snapshot, as `minivm run` does")
     options.configure(restore, ("NAME", _NAME))
     restore.add_argument("--save-as", metavar="NEW", help="save the machine at the end, on top of NAME")
+    restore.add_argument("--guest", dest="moved", metavar="FILE", help="where the guest's image lies now")
     actions.add_parser("list", help="show the tree of snapshots")
     info = actions.add_parser("info", help="tell what a snapshot holds")
     info.add_argument("name", metavar="NAME", help=_NAME)
@@ -82,7 +83,8 @@ def _restore(arguments: Namespace) -> int:
     if arguments.save_as is not None:
         store.path(arguments.save_as)
     wanted = options.settings(arguments)
-    with restore(store.path(name), **options.given_fields(arguments)) as machine:
+    moved = {} if arguments.moved is None else {"guest": arguments.moved}
+    with restore(store.path(name), **options.given_fields(arguments), **moved) as machine:
         assert machine.config is not None
         more = wanted.config.max_ticks
         config = replace(machine.config, max_ticks=None if more is None else more + machine.ticks)

@@ -89,6 +89,19 @@ def test_what_is_wrong_is_said_in_one_line(minivm: Run, words: list[str], said: 
     minivm("snapshot", *words).assert_one_line(2, said)
 
 
+def test_a_guest_that_has_moved_is_found_again(minivm: Run, tmp_path: Path) -> None:
+    from minivm import bundled
+
+    old, new = tmp_path / "old.img", tmp_path / "new.img"
+    timer = bundled.find("timer")
+    assert timer is not None
+    old.write_bytes(timer.image.read_bytes())
+    assert minivm("snapshot", "save", old, "x", "--max-ticks", "3000", "--quiet").status == 0
+    old.rename(new)
+    minivm("snapshot", "restore", "x").assert_one_line(2, "old.img")
+    assert minivm("snapshot", "restore", "x", "--guest", new, "--max-ticks", "3000", "--quiet").status == 124
+
+
 def test_another_machine_is_refused_by_its_field(minivm: Run, base: Path) -> None:
     minivm("snapshot", "restore", "base", "--memory", "8M").assert_one_line(2, "base.mvm: memory: the snapshot has")
 
