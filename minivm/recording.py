@@ -4,6 +4,7 @@
     sections   one behind the other: kind, length, contents (zstd), a checksum of this and of all before it
       HEAD     configuration, and the images' names, sizes and digests
       IMAG     one for each image that is in the file
+      SNAP     where it begins, unless at power-on: a snapshot file
       RUN      inputs, and checks of the state, in the order of the run; a new one twice a second
       END      why it ended, where, and the state
 
@@ -27,7 +28,7 @@ from minivm.config import DiskSpec, MachineConfig, TraceSpec
 from minivm.core.memory import PAGE
 from minivm.core.plain import from_plain, to_plain
 from minivm.core.record import record, replace
-from minivm.errors import SnapshotError
+from minivm.errors import MiniVMError, SnapshotError
 from minivm.inputs import NEAR_TICKS, Departed, Input, Journal, Overshot, Player, from_plain_input, to_plain_input
 from minivm.machine import NS_PER_MS, Ended, Machine
 from minivm.storage.blocks import ZERO_PAGE, pack, unpack
@@ -88,7 +89,7 @@ class End:
 
 @record
 class Head:
-    """What stands at a file's beginning. `start` is "power-on"."""
+    """What stands at a file's beginning. `start` is "power-on", or "snapshot" when it began in the middle of a run."""
 
     version: str
     start: str
@@ -174,36 +175,57 @@ def _refuse_images(path: Path, config: MachineConfig) -> None:
             raise SnapshotError(f"{path}: is the machine's own {part}; record into another file")
 
 
+def _snapshot_of(machine: Machine) -> bytes:
+    """Return a machine in the middle of its run as a snapshot file's bytes, without the host's paths."""
+    from minivm import saved
+    from minivm.storage import snapshot
+
+    machine.settle()
+    engine: Any = machine.engine
+    if engine.in_block:
+        raise SnapshotError("a recording cannot begin inside a block, after single steps; run on a little")
+    contents = saved.contents(machine)
+    with TemporaryDirectory(prefix="minivm-record-") as folder:
+        place = Path(folder) / "start.mvm"
+        snapshot.save(place, replace(contents, fields=contents.fields | {"config": {}}))
+        return place.read_bytes()
+
+
 def _digest(data: bytes) -> str:
     return blake2b(data, digest_size=32).hexdigest()
 
 
 # -- writing --------------------------------------------------------------------------------------------------------
 class Recorder:
-    """Writes what happens to `machine`, from its first instruction on, into the file `path`; ended by `finish`.
+    """Writes what happens to `machine`, from where it stands on, into the file `path`; ended by `finish`.
 
     The state is checked every `check_ticks`, but after each check not for `rest` times as long as it took the host.
     Raises `SnapshotError` when the file cannot be written or the machine is not one that can be built again.
     """
 
     def __init__(
-        self, machine: Machine, path: Path, *, check_ticks: int = CHECK_TICKS, rest: float = CHECK_REST
+        self, machine: Machine, path: "Path | str", *, check_ticks: int = CHECK_TICKS, rest: float = CHECK_REST
     ) -> None:
         config = machine.config
         if config is None or config.devices:
             raise SnapshotError("devices: a machine with devices of its own cannot be recorded: no file can hold them")
-        if machine.now or machine.ended is not None or machine.journal is not None:
-            raise SnapshotError("a recording begins before the first instruction, and there is one at a time")
+        if machine.ended is not None or machine.journal is not None:
+            raise SnapshotError("a machine that has ended, or whose inputs somebody else notes, cannot be recorded")
+        snapshot = _snapshot_of(machine) if machine.now else b""
+        path = Path(path)
         _refuse_images(path, config)
         self._machine, self._path, self._every = machine, path, check_ticks
         images, packed = _read_images(machine, config)
         names = {image.part: Path(image.name) for image in images}
-        head = Head(_version(), "power-on", _with_files(replace(config, **_HIDDEN), names), images)
+        head = Head(
+            _version(), "snapshot" if snapshot else "power-on", _with_files(replace(config, **_HIDDEN), names), images
+        )
         self._sum = blake2b(digest_size=_CHECKSUM_BYTES)
         prologue = _PROLOGUE.pack(MAGIC, FORMAT)
         self._sum.update(prologue)
         parts = [prologue, self._section(b"HEAD", pack(_dump(to_plain(head))))]
         parts += [self._section(b"IMAG", data) for data in packed]
+        parts += [self._section(b"SNAP", snapshot)] if snapshot else []
         try:
             replace_file(path, parts)
             self._file: IO[bytes] | None = path.open("ab", buffering=0)
@@ -212,7 +234,7 @@ class Recorder:
         self.journal = Journal()
         self._entries: list[int | Check] = []  # an input by its index in the journal
         self._flushed_at = time.monotonic()
-        self._checked = (0, 0)
+        self._checked = (machine.ticks, machine.now)
         self._rest, self._next_check = rest, 0.0
         self.journal.listeners.append(self._take_input)
         machine.journal = self.journal
@@ -321,7 +343,7 @@ def recording(machine: Machine, path: "Path | str | None") -> Iterator[Recorder 
     if path is None:
         yield None
         return
-    with Recorder(machine, Path(path)) as recorder:
+    with Recorder(machine, path) as recorder:
         yield recorder
 
 
@@ -338,6 +360,7 @@ class Recording:
         self.end: End | None = None
         self.entries: list[Entry] = []
         self.images: dict[str, bytes] = {}
+        self.snapshot = b""
         try:
             self._read(_read_file(path), salvage)
         except SnapshotError as error:
@@ -360,6 +383,11 @@ class Recording:
             raise SnapshotError("is cut short: it has no header")
         self.head = self._read_head(contents)
         self._read_images(sections)
+        if self.head.start == "snapshot":
+            kind, contents = next(sections, (b"", memoryview(b"")))
+            if kind != b"SNAP":
+                raise SnapshotError("is cut short: the snapshot where it begins is missing")
+            self.snapshot = bytes(contents)
         last = 0
         for kind, contents in sections:
             if self.end is not None:
@@ -383,7 +411,7 @@ class Recording:
 
     def _read_head(self, contents: memoryview) -> Head:
         head = from_plain(Head, _parse(contents, "head"), "head")
-        if head.start != "power-on":
+        if head.start not in ("power-on", "snapshot"):
             raise SnapshotError(f"head.start: {head.start!r} is no start that this program knows")
         parts = [part for part, _ in _image_files(head.config)]
         if parts != [image.part for image in head.images]:
@@ -550,6 +578,8 @@ class Replay:
         try:
             config = replace(self.recording.files(Path(self._folder.name)), trace=trace)
             self.machine = pc.build(config)
+            if self.recording.snapshot:
+                self._begin_at_snapshot(Path(self._folder.name) / "start.mvm")
         except BaseException:
             self._folder.cleanup()
             raise
@@ -562,6 +592,19 @@ class Replay:
         if any(isinstance(entry, Input) and entry.kind == "register" for entry in self.recording.entries):
             import minivm.debug.debugger  # noqa: F401 - it knows how registers are set
         self.departed: Verdict | None = None
+
+    def _begin_at_snapshot(self, place: Path) -> None:
+        from minivm import saved
+        from minivm.storage import snapshot
+
+        place.write_bytes(self.recording.snapshot)
+        try:
+            saved.fill(self.machine, snapshot.load(place))
+        except BaseException as error:
+            self.machine.close()
+            if isinstance(error, MiniVMError):
+                raise SnapshotError(f"{self.recording.path}: the snapshot where it begins: {error}") from error
+            raise
 
     def run(self, until: int | None = None) -> Verdict:
         """Replay to the position `until` (to the end without one) and say whether all was as recorded."""

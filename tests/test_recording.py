@@ -179,12 +179,29 @@ def test_recording_changes_nothing_in_the_run(tmp_path):
         assert (vm.now, vm.ticks, vm.exits, vm.state_hash()) == plain
 
 
-def test_a_recording_begins_before_the_first_instruction(tmp_path):
-    with minivm.boot("shell") as vm:
-        vm.run(ms=1)
-        with pytest.raises(SnapshotError, match="begins before the first instruction"):
-            Recorder(vm, tmp_path / "run.mvr")
-    assert not (tmp_path / "run.mvr").exists()
+@pytest.mark.parametrize("name", ["shell", "timer", "serial", "disk"])
+def test_a_recording_can_begin_in_the_middle_of_a_run(name, tmp_path):
+    path = tmp_path / "run.mvr"
+    with minivm.boot(name) as vm:
+        vm.run_to(100_000)
+        began = vm.now
+        with Recorder(vm, path):
+            vm.run(ms=300)
+            vm.type("echo hi\n")
+            vm.run(ms=700)
+            expected = vm.state_hash()
+    _, found = replayed(path, slice_ticks=777)
+    assert found == expected
+    with minivm.replay(path) as replay:
+        assert replay.machine.now == began
+
+
+def test_a_machine_that_has_ended_or_is_recorded_already_is_refused(tmp_path):
+    with minivm.boot("hello-bios", record=tmp_path / "a.mvr") as vm:
+        with pytest.raises(SnapshotError, match="whose inputs somebody else notes"):
+            Recorder(vm, tmp_path / "b.mvr")
+        vm.run(ms=100)
+    assert not (tmp_path / "b.mvr").exists()
 
 
 def test_a_recording_does_not_overwrite_the_machines_own_files(tmp_path):

@@ -40,7 +40,7 @@ class Live:
     def until(self, text: bytes, seconds: float = 40) -> None:
         end = time.monotonic() + seconds
         while text not in self.seen:
-            assert time.monotonic() < end, self.seen
+            assert time.monotonic() < end and self.process.poll() is None, self.seen
             self.read(0.1)
 
     def read(self, seconds: float) -> None:
