@@ -240,6 +240,7 @@ class Debugger:
 
             self.timeline = self.driver = Timeline(self.machine, **options)
             self.timeline.went_back.append(self.look_around)
+            self.timeline.interrupted = lambda: self._stop_wanted
         return self.timeline
 
     def look_around(self) -> None:
@@ -679,6 +680,11 @@ class Debugger:
         """Make a `resume` on another thread end at the next safe point."""
         self._stop_wanted = True
         self.engine.stop()
+
+    def take_stop(self) -> None:
+        """Forget that a stop was asked for: it has been answered."""
+        self._stop_wanted = False
+        self.engine.take_stop()
 
     def _armed(self, kind: type[_Kind]) -> Iterator[_Kind]:
         return (entry for entry in self._entries.values() if isinstance(entry, kind) and entry.enabled)

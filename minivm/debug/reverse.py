@@ -13,7 +13,7 @@ from minivm.core.record import record
 from minivm.debug.debugger import Catch, DebugError, Debugger, Entry, Stop, Watchpoint
 from minivm.debug.expressions import compile_expression
 from minivm.debug.keyframes import Keyframe
-from minivm.debug.timeline import Moment, Timeline
+from minivm.debug.timeline import Interrupted, Moment, Timeline
 
 
 @record
@@ -34,7 +34,10 @@ class Writer:
 
 
 class Reverse:
-    """What goes backwards for one debugger, whose machine keeps its past (`Debugger.travel`)."""
+    """What goes backwards for one debugger, whose machine keeps its past (`Debugger.travel`).
+
+    `Debugger.stop` from another thread ends what goes on: the machine is where it was, and the stop is "stopped".
+    """
 
     def __init__(self, debugger: Debugger) -> None:
         self.debugger = debugger
@@ -43,6 +46,9 @@ class Reverse:
 
     def step(self, count: int = 1) -> Stop:
         """Undo `count` instructions; at the beginning of what is kept, nothing."""
+        return self._unless_interrupted(lambda: self._step(count))
+
+    def _step(self, count: int) -> Stop:
         if self.timeline.steps_back(count) is None:
             self.timeline.go_to(self.timeline.begin)
             return self._at_beginning()
@@ -50,6 +56,9 @@ class Reverse:
 
     def resume(self) -> Stop:
         """Go back to the last moment at which something that is armed would have stopped the machine."""
+        return self._unless_interrupted(self._resume)
+
+    def _resume(self) -> Stop:
         here = self.timeline.moment()
         found = self._last(here)
         if found is None:
@@ -59,14 +68,33 @@ class Reverse:
 
     def go_to(self, tick: int) -> Stop:
         """Go to the first moment at or after `tick`; raises `TimelineError` when it is gone."""
+        return self._unless_interrupted(lambda: self._go_to(tick))
+
+    def _go_to(self, tick: int) -> Stop:
         self.timeline.go_to(tick)
         return Stop("limit", f"tick {self.machine.now:,}, at {self.debugger.where()}")
+
+    def _unless_interrupted(self, action: Callable[[], Stop]) -> Stop:
+        try:
+            with self.timeline.undone_if_interrupted():
+                return action()
+        except Interrupted:
+            self.debugger.take_stop()
+            return Stop("stopped", f"interrupted; at {self.debugger.where()}")
 
     def who_wrote(self, what: str, *, jump: bool = True) -> Writer | None:
         """Find who changed or wrote `what` last: `byte [0x600]`, `port 0x43`, `eax`; None when nobody did.
 
         With `jump` the machine goes there, before the instruction; else it stays. Raises `MiniVMError` in one line.
         """
+        try:
+            with self.timeline.undone_if_interrupted():
+                return self._who_wrote(what, jump)
+        except Interrupted:
+            self.debugger.take_stop()
+            raise
+
+    def _who_wrote(self, what: str, jump: bool) -> Writer | None:
         here = self.timeline.moment()
         entry = self._entry_for(what)
         try:
@@ -123,6 +151,7 @@ class Reverse:
         last: Found | None = None
         stop = debugger.at_breakpoint()
         while True:
+            self.timeline.look_up()
             if stop is not None and stop.number:
                 if not self._is_before(here, stop):
                     break
@@ -138,7 +167,9 @@ class Reverse:
         if past or machine.now >= coarse:
             stop = debugger.one_step(end)
             return stop if stop is not None and stop.number else debugger.at_breakpoint()
-        stop = debugger.go_on(coarse)
+        stop = debugger.go_on(coarse, self.timeline.interrupted)
+        if stop.reason == "stopped":
+            raise Interrupted(stop.text)
         return stop if stop.number else None
 
     def _is_before(self, here: Moment, stop: Stop) -> bool:

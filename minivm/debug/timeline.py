@@ -35,6 +35,10 @@ class TimelineError(MiniVMError):
     """A place in time that cannot be reached, in one line."""
 
 
+class Interrupted(TimelineError):
+    """Somebody did not want to wait for the end of a way through the past; the machine is where it was before."""
+
+
 @record
 class Moment:
     """A place between two instructions: ticks, linear address of the next one, and whether it lies inside a block."""
@@ -73,6 +77,9 @@ class Timeline:
         self.every = every
         self.went_back: list[Callable[[], None]] = []
         """Called whenever the machine was put somewhere else than one step further."""
+        self.interrupted: Callable[[], bool] = bool
+        """Asked on every way that `undone_if_interrupted` holds: may it end? Also right after `Machine.stop`."""
+        self._may_be_interrupted = False
         self._next_cost = 0
         self._moving = False
         self._numbered = 0
@@ -239,6 +246,25 @@ class Timeline:
         self._start_at(position)
         return self.machine.now
 
+    @contextmanager
+    def undone_if_interrupted(self) -> Iterator[None]:
+        """Let `interrupted` end what is done inside: the machine goes back to where it was, and `Interrupted` comes."""
+        here = self.moment()
+        self._may_be_interrupted = True
+        try:
+            yield
+        except Interrupted:
+            self._may_be_interrupted = False
+            self.return_to(here)
+            raise
+        finally:
+            self._may_be_interrupted = False
+
+    def look_up(self) -> None:
+        """Raise `Interrupted` when the way that is gone is to end."""
+        if self._may_be_interrupted and self.interrupted():
+            raise Interrupted("interrupted; the machine is where it was")
+
     # -- motions ------------------------------------------------------------------------------------------------------
     def _reach(self, position: int) -> None:
         """Go to exactly `position`, or to the first moment after it when it lies inside an instruction."""
@@ -265,6 +291,7 @@ class Timeline:
 
     def _run_player(self, position: int) -> bool:
         while True:
+            self.look_up()
             ended = self._player.reach(position)
             if ended is None or self.machine.ended is not None:
                 return True
@@ -291,6 +318,7 @@ class Timeline:
         with self._in_motion():
             self._restore(self.frames.before(position))
             while self.machine.now < position:
+                self.look_up()
                 ended = self._part(position)
                 if ended is not None and ended.reason not in ("stopped", "breakpoint"):
                     break
@@ -303,6 +331,7 @@ class Timeline:
         with self._in_motion():
             self._restore(frames[-1])
             while machine.ticks < ticks:
+                self.look_up()
                 ended = self._part(machine.now + ticks - machine.ticks)
                 if ended is not None and ended.reason not in ("stopped", "breakpoint"):
                     break
@@ -310,6 +339,7 @@ class Timeline:
 
     def _single(self, until: int) -> None:
         """Take one step of a motion: an instruction, or a sleep to whatever comes first, at most to `until`."""
+        self.look_up()
         with self._in_motion():
             machine = self.machine
             if machine.halted:
