@@ -113,6 +113,11 @@ class Timeline:
         """True while what comes next has happened before."""
         return self.machine.now < self.end or self._player.done < len(self.journal)
 
+    @property
+    def moving(self) -> bool:
+        """True while the past is run again only to get to a place in it."""
+        return self._moving
+
     def moment(self) -> Moment:
         """Return where the machine stands, once it is settled."""
         self.machine.settle()
