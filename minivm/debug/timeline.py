@@ -91,7 +91,7 @@ class Timeline:
         self.journal.guard = self._before_input
         self.journal.listeners.append(self._on_input)
         self.end = machine.now
-        self._player = Player(machine, self.journal, done=len(self.journal))
+        self._player = self._make_player(len(self.journal))
         self._keep()
 
     def close(self) -> None:
@@ -145,7 +145,8 @@ class Timeline:
         if machine.halted and self.in_past:
             ended = self._part(min(machine.clock.next_due, max(self.end, machine.now + 1))) or Ended("limit")
         else:
-            ended = machine.step()
+            with self._quiet():
+                ended = machine.step()
             if ended.reason == "limit":
                 ended = self._do_inputs() or ended
         self._arrived()
@@ -274,6 +275,7 @@ class Timeline:
     def _reach(self, position: int) -> None:
         """Go to exactly `position`, or to the first moment after it when it lies inside an instruction."""
         self._come_to(position)
+        self._player = self._make_player(self._player.done)
         if position == self.end and self._over and self.machine.ended is None:
             with self._in_motion():
                 self.machine.run_to(position + 1)  # ends at once, as it did
@@ -282,13 +284,13 @@ class Timeline:
         with self._in_motion():
             for near in _NEAR:
                 self._come_before(position)
-                self._player = Player(self.machine, self.journal, done=self._player.done, near=near)
+                self._player = self._make_player(self._player.done, near)
                 try:
                     if self._run_player(position):
                         return
                 except Overshot:
                     if near >= _LONG_BLOCK:  # the position lies inside an instruction
-                        self.machine.settle()
+                        self._do_inputs()
                         return
                 except Departed as error:
                     raise TimelineError(f"the machine did not do the same again: {error}") from error
@@ -303,6 +305,9 @@ class Timeline:
             if ended.reason not in ("stopped", "breakpoint"):
                 return True
 
+    def _make_player(self, done: int, near: int = 2 * _LONG_BLOCK) -> Player:
+        return Player(self.machine, self.journal, done=done, near=near)
+
     def _come_before(self, position: int) -> None:
         """Stand at the last keyframe before `position`, or stay where that is nearer."""
         frame = self.frames.before(position)
@@ -316,7 +321,7 @@ class Timeline:
 
     def _restore(self, frame: Keyframe) -> None:
         self.frames.restore(frame)
-        self._player = Player(self.machine, self.journal, done=frame.inputs)
+        self._player = self._make_player(frame.inputs)
 
     def _start_at(self, position: int) -> None:
         """Stand at the first safe point at or after `position`."""
@@ -327,7 +332,7 @@ class Timeline:
                 ended = self._part(position)
                 if ended is not None and ended.reason not in ("stopped", "breakpoint"):
                     break
-            self.machine.settle()
+            self._do_inputs()
 
     def _start_at_ticks(self, ticks: int) -> None:
         """Stand at the first safe point behind which so many ticks of code were executed, sleeps not counted."""
@@ -340,7 +345,7 @@ class Timeline:
                 ended = self._part(machine.now + ticks - machine.ticks)
                 if ended is not None and ended.reason not in ("stopped", "breakpoint"):
                     break
-            machine.settle()
+            self._do_inputs()
 
     def _single(self, until: int) -> None:
         """Take one step of a motion: an instruction, or a sleep to whatever comes first, at most to `until`."""
@@ -454,7 +459,7 @@ class Timeline:
     def _forget_after(self, position: int) -> None:
         self.frames.forget_after(position)
         self.end, self._over = position, False
-        self._player = Player(self.machine, self.journal, done=len(self.journal))
+        self._player = self._make_player(len(self.journal))
 
     def _on_input(self, given: Input) -> None:
         if not self._moving:

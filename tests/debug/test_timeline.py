@@ -1,0 +1,211 @@
+"""Time travel: whatever way leads to a moment, the machine is in the same state there.
+
+Random guests with the timer, the keyboard, a serial port and a disk get random input, and random walks go forward,
+back, save, restore, clone and branch. At each (branch, tick) the state's hash is always the same.
+"""
+
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import minivm
+from minivm.debug.code import assemble
+from minivm.debug.debugger import Debugger
+from minivm.debug.reverse import Reverse
+from minivm.debug.timeline import Moment, Timeline, TimelineError
+from minivm.machine import Machine
+
+WALKS = 300
+MANY_WALKS = int(os.environ.get("MINIVM_WALKS", "10000"))
+EVERY = 60_000
+"""Keyframes must come often, so that small budgets are outgrown."""
+
+SNIPPETS = (
+    "inc dword [counter]\n add ax, [counter]",
+    "mov cx, {n}\n again{i}: add ax, cx\n xor [table + 6], ax\n loop again{i}",
+    "in al, 40h\n mov ah, al\n in al, 40h\n add [table], ax",
+    "mov al, {n} & 7Fh\n out 0E9h, al",
+    "mov al, {n} & 7Fh\n mov dx, 3F8h\n out dx, al",
+    "sti\n hlt",
+    "mov ah, 1\n int 16h\n jz none{i}\n mov ah, 0\n int 16h\n add [table + 2], ax\n none{i}:",
+    "mov ah, 0Eh\n mov al, 41h + ({n} & 15)\n mov bx, 7\n int 10h",
+    "mov si, table\n mov di, buffer + ({n} & 63)\n mov cx, {n} & 31\n cld\n rep movsb",
+    "mov byte [patch{i} + 1], {n} & 0FFh\n nop\n patch{i}: mov bl, 0\n add [table + 4], bl",
+    "mov dx, 3FDh\n in al, dx\n test al, 1\n jz dry{i}\n mov dx, 3F8h\n in al, dx\n add [table + 8], al\n dry{i}:",
+    "int 3",
+    "xor dx, dx\n mov ax, {n}\n div word [zero]",
+    "mov ax, 0301h\n mov cx, {n} & 3 | 2\n mov dx, 0\n mov bx, table\n int 13h",
+    "push ax\n call near{i}\n pop ax\n jmp over{i}\n near{i}: add ax, 3\n ret\n over{i}:",
+)
+FRAME = """
+    org 7C00h
+    cli
+    xor ax, ax
+    mov ds, ax
+    mov es, ax
+    mov ss, ax
+    mov sp, 7C00h
+    mov word [0], skip
+    mov word [2], 0
+    mov word [12], three
+    mov word [14], 0
+    mov al, 34h
+    out 43h, al
+    mov al, {low}
+    out 40h, al
+    mov al, {high}
+    out 40h, al
+    sti
+top:
+{body}
+    jmp top
+skip:
+    push bp
+    mov bp, sp
+    add word [bp + 2], 4
+    pop bp
+    iret
+three:
+    inc word [table + 10]
+    iret
+zero: dw 0
+counter: dd 0
+table: times 16 db 0
+buffer: times 96 db 0
+    times 510 - ($ - $$) db 0
+    dw 0AA55h
+"""
+
+
+def random_guest(chance: random.Random) -> bytes:
+    """Return a floppy with an endless program of a few snippets; the timer's rate is random, too."""
+    chosen = [
+        chance.choice(SNIPPETS).format(i=index, n=chance.randrange(256)) for index in range(chance.randrange(2, 7))
+    ]
+    low, high = chance.randrange(256), chance.choice([1, 2, 8, 64])
+    source = FRAME.format(body="\n".join(f" {one}" for one in chosen), low=low, high=high)
+    return assemble(source).code + bytes(1474560 - 512)
+
+
+class Walk:
+    """A random walk through the past of one guest, which knows the hash of every (branch, moment) it has seen."""
+
+    def __init__(self, seed: int, folder: Path) -> None:
+        self.chance = random.Random(seed)
+        self.machine = minivm.boot(random_guest(self.chance), memory="1M")
+        self.timeline = Timeline(
+            self.machine,
+            every=self.chance.choice([EVERY, 8 * EVERY]),
+            budget_bytes=self.chance.choice([1 << 20, 1 << 26]),
+        )
+        self.file = folder / f"{seed}.mvm"
+        self.branch = 0
+        self.seen: dict[tuple[Any, Moment], str] = {}
+        self.moments: list[Moment] = []
+
+    def close(self) -> None:
+        self.timeline.close()
+        self.machine.close()
+
+    def lineage(self) -> tuple[Any, ...]:
+        """What the state hangs on: the inputs done by now."""
+        done = self.timeline._player.done
+        return tuple((one.position, one.kind, repr(one.data)) for one in list(self.timeline.journal)[:done])
+
+    def look(self) -> None:
+        moment = self.timeline.moment()
+        key, found = (self.lineage(), moment), self.machine.state_hash()
+        assert self.seen.setdefault(key, found) == found, moment
+        if moment not in self.moments:
+            self.moments.append(moment)
+
+    def go(self, count: int) -> None:
+        actions = (self.forward, self.forward, self.input, self.back, self.to, self.step, self.save, self.clone)
+        for _ in range(count):
+            self.chance.choice(actions)()
+            self.look()
+
+    def forward(self) -> None:
+        self.timeline.run_to(self.machine.now + self.chance.choice([100, 5_000, 90_000, 400_000]))
+
+    def step(self) -> None:
+        for _ in range(self.chance.randrange(1, 9)):
+            self.timeline.step()
+
+    def input(self) -> None:
+        kind = self.chance.randrange(4)
+        if kind < 2:
+            self.machine.type(self.chance.choice(["a", "\n", "xyz"]))
+        else:
+            assert self.machine.console is not None
+            self.machine.console.serial.send(bytes([self.chance.randrange(256)]))  # type: ignore[attr-defined]
+        self.moments = [one for one in self.moments if one.position <= self.machine.now]
+
+    def back(self) -> None:
+        here = self.timeline.moment()
+        count = self.chance.choice([1, 2, 7])
+        asleep = self.machine.halted
+        found = self.timeline.steps_back(count)
+        assert found is None or found.position <= here.position
+        if found is not None and not asleep:
+            middle = self.machine.state_hash()
+            self.timeline.return_to(here)
+            self.look()
+            self.timeline.steps_back(count)
+            assert self.machine.state_hash() == middle
+
+    def to(self) -> None:
+        if self.chance.randrange(2) and self.moments:
+            wanted = self.chance.choice(self.moments)
+            self.timeline.return_to(wanted)
+            assert self.timeline.moment() == wanted
+        else:
+            self.timeline.go_to(self.chance.randrange(self.timeline.begin, self.timeline.end + 1))
+
+    def save(self) -> None:
+        before = self.machine.state_hash()
+        self.machine.save(self.file)
+        with minivm.restore(self.file) as twin:
+            self._compare(twin, before)
+
+    def clone(self) -> None:
+        before = self.machine.state_hash()
+        with self.machine.clone() as twin:
+            self._compare(twin, before)
+
+    def _compare(self, twin: Machine, before: str) -> None:
+        assert twin.state_hash() == before
+        goal = twin.now + 20_000
+        twin.run_to(goal)
+        moment = self.timeline.moment()
+        if not self.timeline.in_past:
+            self.timeline.run_to(goal)
+            twin.settle()
+            self.machine.settle()
+            assert twin.state_hash() == self.machine.state_hash(), moment
+
+
+@pytest.mark.parametrize("batch", range(6))
+def test_the_state_at_a_moment_is_always_the_same(batch: int, tmp_path: Path) -> None:
+    walk_many(range(batch * WALKS // 6, (batch + 1) * WALKS // 6), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+def test_the_state_is_the_same_on_many_walks(tmp_path: Path) -> None:
+    walk_many(range(WALKS, MANY_WALKS), tmp_path)
+
+
+def walk_many(seeds: range, folder: Path) -> None:
+    for seed in seeds:
+        walk = Walk(seed, folder)
+        try:
+            walk.go(8)
+        except BaseException as error:
+            error.add_note(f"walk {seed}")
+            raise
+        finally:
+            walk.close()
