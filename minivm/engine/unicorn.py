@@ -337,6 +337,8 @@ class UnicornEngine:
         It hears ("read" | "write", address, size, value) while the instruction executes.
         """
         self._watch.set(ranges, listener)
+        if self._mid_block:
+            translate_entered_block(self)  # all translations are gone
 
     def set_careful(self, careful: Careful | None) -> None:
         """Execute the blocks of which `careful` says so in the step gear, where `notice` acts at once."""
@@ -355,6 +357,8 @@ class UnicornEngine:
         if self.coverage is None:
             self.coverage = Coverage(self._uc, self.space.memory, self.thunk)
         self.coverage.note_accesses(reads)
+        if self._mid_block:
+            translate_entered_block(self)  # all translations are gone
 
     def attention(self) -> None:
         """Make the current `run` end at the next block start, from inside a port access."""
