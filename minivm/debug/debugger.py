@@ -243,6 +243,12 @@ class Debugger:
             self.timeline.interrupted = lambda: self._stop_wanted
         return self.timeline
 
+    def forget_past(self) -> None:
+        """Keep no past any more; the machine goes on from where it stands."""
+        if self.timeline is not None:
+            self.timeline.close()
+            self.timeline, self.driver = None, self.machine
+
     def look_around(self) -> None:
         """Forget what happened on the way: the machine was put somewhere else."""
         self._accesses.clear()

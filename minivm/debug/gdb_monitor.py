@@ -22,9 +22,13 @@ from minivm.debug.inspect import (
     walk_text,
 )
 from minivm.debug.inspect_tables import TableEntry
+from minivm.debug.reverse import Reverse
+from minivm.debug.timeline import Branch
 from minivm.errors import MiniVMError
 
 _MOST_LINES = 200
+_MOST_BACK = 1_000_000
+_STALE = "gdb shows it after `maintenance flush register-cache`"
 
 
 class Session(Protocol):
@@ -38,6 +42,14 @@ class Session(Protocol):
 
     def quit(self) -> None:
         """End the machine."""
+
+    @property
+    def reverse(self) -> Reverse | None:
+        """What goes back in time, if the past is kept."""
+
+    @property
+    def no_history(self) -> str:
+        """Why it is not."""
 
 
 class Monitor:
@@ -58,6 +70,13 @@ class Monitor:
             "watch": ("EXPR", "stop when a value changes: eax, word [46Ch]", self._watch),
             "catch": ("KIND [VALUE]", f"stop at an event: {', '.join(CATCH_KINDS)}", self._catch),
             "delete": ("N", "forget a stop that was made here", self._delete),
+            "back": ("[N]", "undo N instructions, 1 without a number", self._back),
+            "rcontinue": ("", "go back to the last stop of any kind", self._rcontinue),
+            "goto": ("TICK", "go to a moment of the past, or run on to one to come", self._goto),
+            "who-wrote": ("WHAT", "who wrote byte [0x600], port 43h or eax last, and when", self._who_wrote),
+            "timeline": ("", "how far the past reaches, its keyframes, what they take", self._timeline),
+            "branches": ("", "what was left by changing the past", self._branches),
+            "branch": ("N", "go to the end of a branch", self._branch),
             "arch": ("NAME", f"registers for the next connection: auto, {', '.join(ARCHITECTURES)}", self._arch),
             "pc": ("linear|offset", "what $pc is in 16-bit code: with the segment's base, or without", self._pc),
             "reset": ("", "press the reset button", self._reset),
@@ -197,6 +216,58 @@ class Monitor:
         self._debugger.remove(int(rest))
         yield f"{rest} is gone"
 
+    # -- back in time -------------------------------------------------------------------------------------------
+    @property
+    def _past(self) -> Reverse:
+        if self._session.reverse is None:
+            raise DebugError(f"no past is kept: {self._session.no_history}")
+        return self._session.reverse
+
+    def _back(self, rest: str) -> Iterator[str]:
+        if rest and not (rest.isdecimal() and rest.isascii() and 0 < int(rest) <= _MOST_BACK):
+            raise DebugError(f"back takes a number of instructions up to {_MOST_BACK:,}")
+        yield self._past.step(int(rest or "1")).text
+        yield _STALE
+
+    def _rcontinue(self, rest: str) -> Iterator[str]:
+        yield self._past.resume().text
+        yield f"tick {self._machine.now:,}, at {self._debugger.where()}"
+        yield _STALE
+
+    def _goto(self, rest: str) -> Iterator[str]:
+        past = self._past
+        yield past.go_to(self._debugger.evaluate(rest.replace(",", ""))).text
+        yield _STALE
+
+    def _who_wrote(self, rest: str) -> Iterator[str]:
+        writer = self._past.who_wrote(rest, jump=False)
+        if writer is None:
+            yield f"nobody, back to tick {self._past.timeline.begin:,}"
+            return
+        yield writer.text
+        place = self._debugger.symbols.describe(writer.moment.address) or ""
+        yield f"by {writer.instruction}   ({f'{writer.moment.address:X}h {place}'.strip()})"
+        yield f"`monitor goto {writer.moment.position}` goes there"
+
+    def _timeline(self, rest: str) -> Iterator[str]:
+        timeline = self._past.timeline
+        yield f"begin {timeline.begin:,}, now {self._machine.now:,}, end {timeline.end:,} ticks"
+        words = "in the past: what comes next has happened before" if timeline.in_past else "at the end"
+        yield words
+        frames = timeline.frames
+        yield f"{len(frames)} keyframes take {frames.size_bytes:,} of {frames.budget_bytes:,} bytes"
+        yield f"{frames.dropped} were dropped for others; {len(timeline.branches)} branches were left"
+
+    def _branches(self, rest: str) -> Iterator[str]:
+        yield from map(_branch_words, self._past.timeline.branches) if self._past.timeline.branches else ["(none)"]
+
+    def _branch(self, rest: str) -> Iterator[str]:
+        if not rest.isdecimal():
+            raise DebugError("branch needs a number; `monitor branches` lists them")
+        self._past.timeline.switch(int(rest))
+        yield f"at the end of branch {rest}: tick {self._machine.now:,}, at {self._debugger.where()}"
+        yield _STALE
+
     def _arch(self, rest: str) -> Iterator[str]:
         if rest != "auto" and rest not in ARCHITECTURES:
             raise DebugError(f"arch takes auto, {', '.join(ARCHITECTURES)}")
@@ -216,3 +287,8 @@ class Monitor:
     def _quit(self, rest: str) -> Iterator[str]:
         self._session.quit()
         yield "the machine ends"
+
+
+def _branch_words(branch: Branch) -> str:
+    ended = ", where the machine has ended" if branch.over else ""
+    return f"{branch.number}: left at tick {branch.fork:,}, went on to {branch.end:,}{ended}"

@@ -3,6 +3,8 @@
 GDB's manual, appendix E. Everything happens on the machine's own thread, between two pieces of a run: `run_to` serves
 the client and runs the machine. While it runs, a second thread waits for the client to say something, and then does
 the one thing that another thread may do: it asks the machine to come to a safe point.
+
+The machine keeps its past (timeline.py), so that GDB's reverse commands work: packets `bs` and `bc`, appendix E.2.
 """
 
 import select
@@ -14,11 +16,12 @@ from contextlib import suppress
 
 from minivm.core.clock import NEVER
 from minivm.core.record import record
-from minivm.debug.debugger import DebugError, Debugger, Stop
+from minivm.debug.debugger import Catch, DebugError, Debugger, Stop, Watchpoint
 from minivm.debug.gdb_monitor import Monitor
 from minivm.debug.gdb_packets import PACKET_BYTES, Event, PacketReader, escape, frame, unescape
 from minivm.debug.gdb_target import ARCHITECTURES, Target
-from minivm.errors import ConfigError, MiniVMError
+from minivm.debug.reverse import Reverse
+from minivm.errors import ConfigError, MiniVMError, SnapshotError
 from minivm.machine import LIMIT, Ended, Machine
 
 KILLED = Ended("killed")
@@ -34,13 +37,17 @@ _WATCH_WORDS = {2: "watch", 3: "rwatch", 4: "awatch"}
 _WATCH_KINDS = {2: "write", 3: "read", 4: "access"}
 _LARGEST_WATCH = 0x10000
 _ADDRESS_MASK = (1 << 64) - 1
+_ABLE = b"qXfer:features:read+;swbreak+;hwbreak+;vContSupported+;QStartNoAckMode+"
+_ABLE_BACK = b";ReverseStep+;ReverseContinue+"
+_BACKWARDS = {b"s": "step back", b"c": "resume back"}
 
 
 class GdbServer:
     """Serves one GDB client at a time on 127.0.0.1; port 0 takes any free one, and `port` says which.
 
     `stopped` keeps the machine from starting until a client lets it. `architecture` is one of `ARCHITECTURES`, or
-    "auto": by the CPU's mode when a client connects. Raises `ConfigError` when the port cannot be had.
+    "auto": by the CPU's mode when a client connects. With `history` the machine's past is kept from now on, so that
+    GDB can go back; `no_history` says why it is not. Raises `ConfigError` when the port cannot be had.
     """
 
     def __init__(
@@ -51,6 +58,7 @@ class GdbServer:
         stopped: bool = False,
         architecture: str = "auto",
         debugger: Debugger | None = None,
+        history: bool = True,
     ) -> None:
         if architecture != "auto" and architecture not in ARCHITECTURES:
             raise ConfigError(f"gdb: there is no architecture {architecture!r}; give auto, {', '.join(ARCHITECTURES)}")
@@ -66,6 +74,11 @@ class GdbServer:
         self._listener = _listen(port)
         self.port: int = self._listener.getsockname()[1]
         self._bell = _Bell(machine)
+        self._keeps_past = self.debugger.timeline is None
+        self.reverse: Reverse | None = None
+        self.no_history = "" if history else "it was switched off"
+        if history:
+            self._keep_history()
 
     # -- for whoever runs the machine -----------------------------------------------------------------------------
     def run_to(self, position: int) -> Ended:
@@ -98,16 +111,77 @@ class GdbServer:
             self._client.awaits_stop = False
 
     def close(self) -> None:
-        """Let the client go and free the port; the machine can be used on."""
+        """Let the client go and free the port; the machine can be used on, from where it stands."""
         self._bell.close()
         self._drop()
         self._listener.close()
+        if self.reverse is not None:
+            self.reverse.timeline.went_back.remove(self._forget_stop)
+            self.reverse.timeline.interrupted = self._interrupted_before
+            self.reverse = None
+            if self._keeps_past:
+                self.debugger.forget_past()
 
     def __enter__(self) -> "GdbServer":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    # -- the past -------------------------------------------------------------------------------------------------
+    def _keep_history(self) -> None:
+        if self.machine.journal is not None and self.debugger.timeline is None:
+            self.no_history = "the run is recorded into a file, which cannot go back"
+            return
+        try:
+            self.machine.state()
+        except SnapshotError as error:
+            self.no_history = str(error)
+            return
+        self.reverse = Reverse(self.debugger)
+        timeline = self.reverse.timeline
+        timeline.went_back.append(self._forget_stop)
+        self._interrupted_before, timeline.interrupted = timeline.interrupted, self._is_interrupted
+
+    def _forget_stop(self) -> None:
+        """The machine was put somewhere else: what was told of its last stop holds no more."""
+        self._shown_end = False
+        if self._client is not None:
+            self._client.forget_stop()
+
+    def _is_interrupted(self) -> bool:
+        """Tell whether the client wants no more of a way back: Ctrl-C has come, or it is gone."""
+        if not self._bell.rung:
+            return False
+        if self._client is None or self._client.wants_a_stop():
+            return True
+        self._arm_bell()
+        return False
+
+    def _go_back(self, start: str) -> Stop:
+        assert self.reverse is not None
+        try:
+            if start == "resume back":
+                return self.reverse.resume()
+            before = self.machine.now
+            stop = self.reverse.step()
+            return (self._what_was_undone(before) if stop.reason == "step" else None) or stop
+        except MiniVMError as error:
+            return Stop("error", str(error))
+
+    def _what_was_undone(self, end: int) -> Stop | None:
+        """Return what the instruction that was stepped back over runs into, as a step forward tells it."""
+        assert self.reverse is not None
+        wanted = [entry for entry in self.debugger.entries() if isinstance(entry, Watchpoint | Catch)]
+        if not wanted:
+            return None
+        timeline = self.reverse.timeline
+        here = timeline.moment()
+        with self.debugger.looking_back(wanted):
+            self.debugger.look_around()
+            stop = self.debugger.one_step(end)
+        timeline.return_to(here)
+        return stop if stop is not None and stop.number else None
 
     # -- for the monitor's commands -------------------------------------------------------------------------------
     def choose_architecture(self, name: str) -> None:
@@ -127,7 +201,7 @@ class GdbServer:
     # -- the run --------------------------------------------------------------------------------------------------
     def _run_piece(self, position: int) -> Ended:
         bell = self._bell
-        bell.arm([one.fileno() for one in (self._listener, self._client) if one is not None])
+        self._arm_bell()
         try:
             stop = self._start() or self.debugger.go_on(position, lambda: bell.rung)
         finally:
@@ -135,8 +209,12 @@ class GdbServer:
         if stop.ended is not None:
             return self._at_end(stop.ended)
         if stop.reason != "limit":
-            self._stop(stop) if self._client is not None else self.go("resume")
+            signal = _SIGINT if stop.reason == "stopped" else _SIGTRAP
+            self._stop(stop, signal) if self._client is not None else self.go("resume")
         return LIMIT
+
+    def _arm_bell(self) -> None:
+        self._bell.arm([one.fileno() for one in (self._listener, self._client) if one is not None])
 
     def _start(self) -> Stop | None:
         """Do what must happen first after a stop: one instruction, with or without a look at what comes behind it."""
@@ -146,7 +224,7 @@ class GdbServer:
         if start == "resume":
             stop = self.debugger.resume(ms=0)
             return None if stop.reason == "limit" else stop
-        return None
+        return self._go_back(start) if start in _BACKWARDS.values() else None
 
     def _at_end(self, ended: Ended) -> Ended:
         """Show a triple fault to the client while everything still stands as it was; other ends just end."""
@@ -199,6 +277,8 @@ class GdbServer:
     def _drop(self) -> None:
         """Forget the client and everything it has armed; a machine that it held stands still until another comes."""
         client, self._client = self._client, None
+        if self._next_start in _BACKWARDS.values():
+            self.hold()
         if client is not None:
             client.disarm_all()
             client.close()
@@ -216,7 +296,7 @@ class GdbServer:
             self.stopped, self._next_start = True, "resume"
 
     def go(self, start: str) -> None:
-        """Let the machine run: "step" one instruction, or "resume"."""
+        """Let the machine run: "step" one instruction, or "resume"; "step back" and "resume back" undo."""
         self.stopped, self._next_start = False, start
 
     def let_go(self) -> None:
@@ -227,7 +307,11 @@ class GdbServer:
 
     def command(self, line: str) -> str:
         """Do what `monitor` was given, and return the words for it."""
-        return self._monitor.answer(line)
+        self._arm_bell()
+        try:
+            return self._monitor.answer(line)
+        finally:
+            self._bell.disarm()
 
 
 def _listen(port: int) -> socket.socket:
@@ -275,7 +359,7 @@ class _Client:
             "m": self._read_memory, "M": self._write_memory, "X": self._write_binary,
             "c": self._continue, "s": self._step, "C": self._continue_signal, "S": self._step_signal,
             "v": self._verbose, "Z": self._arm, "z": self._disarm, "H": lambda _: b"OK", "T": lambda _: b"OK",
-            "q": self._query, "Q": self._set, "D": self._detach, "k": self._kill,
+            "q": self._query, "Q": self._set, "D": self._detach, "k": self._kill, "b": self._backwards,
         }  # fmt: skip
 
     def fileno(self) -> int:
@@ -296,6 +380,16 @@ class _Client:
         except OSError:
             return False
         return bool(data) and all(self._take(event) for event in self._reader.feed(data))
+
+    def wants_a_stop(self) -> bool:
+        """Tell whether a Ctrl-C waits to be read, or the end; what else waits is left for later."""
+        try:
+            waiting = self.socket.recv(0x1000, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return not waiting or b"\x03" in waiting
 
     def send(self, payload: bytes) -> bool:
         """Send one packet; False when the client does not take it."""
@@ -363,11 +457,17 @@ class _Client:
         self._last_stop = self._stop_reply(signal, reason)
         self.send(self._last_stop)
 
+    def forget_stop(self) -> None:
+        """Ask the machine itself when the client wants to know the last stop again."""
+        self._last_stop = b""
+
     def _reason(self, stop: Stop) -> str:
         """Return why in GDB's words. Of a breakpoint only when EIP is its address: GDB goes on by itself otherwise."""
         armed = next((one for one in self._armed.values() if one.number == stop.number), None)
         if armed is not None and armed.kind in _WATCH_WORDS:
             return f"{_WATCH_WORDS[armed.kind]}:{armed.address:x};"
+        if stop.reason == "history":
+            return "replaylog:begin;"
         if stop.reason == "breakpoint":
             here = [one for one in self._armed.values() if one.kind < 2 and one.address == self.target.pc]
             return ("hwbreak:;" if here[0].kind else "swbreak:;") if here else ""
@@ -437,6 +537,12 @@ class _Client:
     def _step_signal(self, rest: bytes) -> None:
         self._run("step", rest.partition(b";")[2])
 
+    def _backwards(self, rest: bytes) -> bytes | None:
+        if rest not in _BACKWARDS or self._server.reverse is None:
+            return b""
+        self._run(_BACKWARDS[rest])
+        return None
+
     def _verbose(self, rest: bytes) -> bytes | None:
         if rest == b"Cont?":
             return b"vCont;c;C;s;S"
@@ -494,9 +600,7 @@ class _Client:
         name, _, argument = rest.partition(b":")
         match name.partition(b",")[0]:
             case b"Supported":
-                return b"PacketSize=%x;qXfer:features:read+;swbreak+;hwbreak+;vContSupported+;QStartNoAckMode+" % (
-                    PACKET_BYTES
-                )
+                return b"PacketSize=%x;%b%b" % (PACKET_BYTES, _ABLE, _ABLE_BACK if self._server.reverse else b"")
             case b"Xfer":
                 return self._transfer(argument)
             case b"C":
