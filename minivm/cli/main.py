@@ -20,6 +20,7 @@ COMMANDS = {
     "tui": "boot a guest in the full-screen debugger",
     "replay": "do a recorded run again and see whether it is the same",
     "snapshot": "save a whole machine, go on from it, and keep a tree of them",
+    "compare": "run a guest twice in two ways and show where they part",
     "guests": "list the bundled guests",
     "asm": "assemble a source in NASM's language",
     "disasm": "show the instructions in a file, or in bytes given as hex",
