@@ -443,7 +443,10 @@ class UnicornEngine:
 
     def _walk_rest_of_block(self) -> str:
         """Execute the rest of the block in the step gear, so that blocks stay where they are."""
+        head = self._head
         self._mid_block = True
+        self._block_ip = (head.eip - self.cpu.linear_ip + self._cell.address) & 0xFFFF_FFFF_FFFF_FFFF
+        self._block_rf, self._block_mode = 0, self._mode_key()
         return self._walk_to_block_end() or "attention"
 
     def _begin_again(self) -> str:

@@ -5,7 +5,7 @@ back, save, restore, clone and branch. At each (branch, tick) the state's hash i
 """
 
 import os
-import random
+import random  # noqa: TID251 - each walk is seeded
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,6 @@ import pytest
 
 import minivm
 from minivm.debug.code import assemble
-from minivm.debug.debugger import Debugger
-from minivm.debug.reverse import Reverse
 from minivm.debug.timeline import Moment, Timeline, TimelineError
 from minivm.machine import Machine
 
@@ -209,3 +207,109 @@ def walk_many(seeds: range, folder: Path) -> None:
             raise
         finally:
             walk.close()
+
+
+# -- one thing at a time ----------------------------------------------------------------------------------------------
+
+COUNTER = assemble(FRAME.format(body=" inc dword [counter]\n in al, 61h", low=0, high=0)).code
+
+
+def counter(**options: int) -> Timeline:
+    return Timeline(minivm.boot(COUNTER, memory="1M"), **options)
+
+
+def test_keyframes_stay_within_their_budget_and_reach_the_beginning() -> None:
+    timeline = counter(every=10_000, budget_bytes=1 << 20)
+    start = timeline.machine.state_hash()
+    timeline.run_to(8_000_000)
+    frames = timeline.frames
+    assert frames.dropped > 100
+    assert frames.size_bytes <= 1 << 20
+    gaps = [after.position - before.position for before, after in zip(frames, list(frames)[1:], strict=False)]
+    assert max(gaps[:3]) > 4 * max(gaps[-3:]), "the past is thinned with age"
+    assert timeline.begin == 0
+    timeline.go_to(0)
+    assert timeline.machine.state_hash() == start
+    timeline.machine.close()
+
+
+def test_a_place_before_the_beginning_is_refused() -> None:
+    with minivm.boot(COUNTER, memory="1M") as machine:
+        machine.run(ticks=100_000)
+        timeline = Timeline(machine)
+        with pytest.raises(TimelineError, match="the past that is kept begins at"):
+            timeline.go_to(5_000)
+
+
+def test_an_input_in_the_past_begins_a_branch_that_can_be_gone_back_to() -> None:
+    with minivm.boot("echo") as machine:
+        timeline = Timeline(machine)
+        timeline.run_to(300_000_000)
+        fork = timeline.moment()
+        machine.type("first")
+        timeline.run_to(2_000_000_000)
+        first = machine.state_hash(), machine.screen.text()
+        timeline.return_to(fork)
+        assert "first" not in machine.screen.text()
+        timeline.go_to(fork.position - 1000)
+        machine.type("second")
+        timeline.run_to(2_000_000_000)
+        assert "second" in machine.screen.text() and "first" not in machine.screen.text()
+        second = machine.state_hash()
+        (branch,) = timeline.branches
+        assert (branch.end, branch.fork) == (2_000_000_000, fork.position - 1000)
+        timeline.switch(branch.number)
+        assert (machine.state_hash(), machine.screen.text()) == first
+        timeline.switch(branch.number)
+        assert machine.state_hash() == second
+        with pytest.raises(TimelineError, match="there is no branch 7"):
+            timeline.switch(7)
+
+
+def test_the_past_is_said_to_the_host_only_once() -> None:
+    with minivm.boot("serial") as machine:
+        timeline, heard = Timeline(machine), bytearray()
+        assert machine.console is not None
+        machine.console.serial.listeners.append(heard.extend)  # type: ignore[attr-defined]
+        timeline.run_to(40_000_000)
+        said = bytes(heard)
+        assert said
+        timeline.go_to(1_000_000)
+        assert len(machine.serial.text()) < len(said)
+        timeline.run_to(40_000_000)
+        assert bytes(heard) == said
+
+
+def test_disk_writes_are_taken_back_and_reach_the_file_at_the_end(tmp_path: Path) -> None:
+    body = " mov ax, 0301h\n mov cx, 2\n mov dx, 80h\n mov bx, counter\n int 13h\n inc byte [counter]"
+    file = tmp_path / "data.img"
+    file.write_bytes(bytes(1 << 20))
+    code = assemble(FRAME.format(body=body, low=0, high=0)).code
+    with minivm.boot(code, memory="1M", disks=(str(file),)) as machine:
+        disk = machine.disks["disk0"]
+        timeline = Timeline(machine)
+        timeline.run_to(60_000)
+        early = timeline.moment()
+        sector = disk.read(1, 1)
+        timeline.run_to(5_000_000)
+        assert disk.read(1, 1) != sector
+        timeline.return_to(early)
+        assert disk.read(1, 1) == sector
+        timeline.go_to(timeline.end)
+        last = disk.read(1, 1)
+        assert file.read_bytes() == bytes(1 << 20)
+        timeline.close()
+    assert file.read_bytes()[512:1024] == last != sector
+
+
+def test_a_machine_that_ended_is_over_again_at_its_end() -> None:
+    with minivm.boot("exceptions") as machine:
+        timeline = Timeline(machine)
+        ended = timeline.run_to(1 << 40)
+        end = timeline.moment()
+        timeline.go_to(1000)
+        assert machine.ended is None
+        timeline.return_to(end)
+        assert machine.ended == ended
+        timeline.go_to(1000)
+        assert timeline.run_to(1 << 40) == ended
