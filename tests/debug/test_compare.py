@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 import minivm
 from minivm import bundled, pc
+from minivm.cli.script import Script, Step
 from minivm.config import MachineConfig
 from minivm.debug.code import assemble
 from minivm.debug.compare import Comparison, compare
@@ -32,8 +33,8 @@ again:  inc ax
         times 510-($-$$) db 0
         dw 0xaa55
 """
-PLAIN = assemble(SOURCE.format(rounds=3000, access="xor al, 0x61"), bits=16, origin=0x7C00).code
-ASKING = assemble(SOURCE.format(rounds=600, access="in al, 0x61"), bits=16, origin=0x7C00).code
+PLAIN = assemble(SOURCE.format(rounds=800, access="xor al, 0x61"), bits=16, origin=0x7C00).code
+ASKING = assemble(SOURCE.format(rounds=200, access="in al, 0x61"), bits=16, origin=0x7C00).code
 START, ADD, XOR, IN, STORE, LOOP = 0x7C07, 0x7C08, 0x7C0A, 0x7C0C, 0x7C0E, 0x7C15
 FAST = {"max_ticks": 60_000, "seconds": 0.06}
 guest = pytest.mark.parametrize("guest", bundled.guests(), ids=lambda guest: guest.name)
@@ -52,7 +53,7 @@ def middle() -> int:
     with sound() as vm:
         vm.engine.set_breakpoints([0x7C00])
         vm.run()
-        return vm.now + 30_000
+        return vm.now + 8_000
 
 
 MIDDLE = middle()
@@ -131,7 +132,7 @@ def test_one_guest_in_two_ways_is_the_same_and_its_instructions_are_counted():
         steps = 1
         while vm.step().reason == "limit":
             steps += 1
-    assert comparison.instructions == steps - 1 > 3000 * 7  # the last step finds the machine asleep for good
+    assert comparison.instructions == steps - 1 > 800 * 7  # the last step finds the machine asleep for good
     assert f"{comparison.ticks:,} ticks" in identical(comparison)
 
 
@@ -153,7 +154,10 @@ def test_a_guest_is_the_same_in_every_way(name, way):
 @pytest.mark.parametrize("way", [*WAYS][1:])
 @guest
 def test_a_whole_bundled_guest_is_the_same_in_every_way(guest, way):
-    found = compare(guest_maker(guest), ("run", way), max_ticks=2_000_000, seconds=3)
+    script = None
+    if guest.types:
+        script = Script((Step.parse("expect", guest.prints[0]), Step.parse("type", guest.types)))
+    found = compare(guest_maker(guest), ("run", way), max_ticks=2_000_000, seconds=3, script=script)
     assert found is None, as_text(found)
 
 
@@ -181,21 +185,21 @@ def test_a_turned_bit_of_code_is_the_first_difference_and_not_what_it_leads_to()
     assert found.before.linear == START
 
 
-@pytest.mark.parametrize("read", [1, 2, 377, 600])
+@pytest.mark.parametrize("read", [1, 2, 77, 200])
 def test_a_device_that_answers_differently_once_is_found_at_the_read(read):
     found = compare((asking, answers_wrong_at(read)), chunk=7_000)
     assert (found.kind, found.before.linear, found.before.text) == ("instruction", IN, "in al, 0x61")
     assert found.found.registers == ("rax",)
     assert found.first.registers["rax"] ^ found.second.registers["rax"] == 0x80
-    assert (found.before.registers["rcx"], found.found.count) == (601 - read, 0)
+    assert (found.before.registers["rcx"], found.found.count) == (201 - read, 0)
 
 
-@pytest.mark.parametrize("time", [1, 2, 1500])
+@pytest.mark.parametrize("time", [1, 2, 400])
 def test_a_flag_that_one_step_corrupts_is_found_at_its_instruction(time):
     found = compare((sound, after(XOR, time, corrupts("rflags", 0x400))))
     assert (found.kind, found.before.linear, found.before.text) == ("instruction", XOR, "xor bx, cx")
     assert found.found.registers == ("rflags",)
-    assert found.before.registers["rcx"] == 3001 - time
+    assert found.before.registers["rcx"] == 801 - time
     assert found.trace[-2].linear == ADD
     assert found.ways == ("run", "step")
 
@@ -209,7 +213,7 @@ def test_the_instructions_before_a_fault_are_counted():
             vm.step()
             steps += 1
     assert found.instructions == steps
-    assert found.before.registers["rcx"] == 2998
+    assert found.before.registers["rcx"] == 798
 
 
 def test_a_fault_of_the_run_gear_is_found_as_its_block():
@@ -295,8 +299,6 @@ def test_a_machine_that_ends_earlier_is_a_difference():
 
 # -- input ------------------------------------------------------------------------------------------------------------
 def test_what_is_typed_comes_to_both_machines_at_the_same_tick():
-    from minivm.cli.script import Script, Step
-
     script = Script((Step("expect", "Type"), Step("type", "ab\x1b")))
     comparison = Comparison(guest_maker(bundled.find("echo")), script=script, seconds=1)
     found = comparison.run()
@@ -305,8 +307,6 @@ def test_what_is_typed_comes_to_both_machines_at_the_same_tick():
 
 
 def test_a_fault_behind_what_was_typed_is_found_as_well():
-    from minivm.cli.script import Script, Step
-
     sources = guest_maker(bundled.find("echo"))
 
     def faulty() -> Machine:
