@@ -185,15 +185,16 @@ class _Scratch:
         """Return the offsets of the error code and of the next instruction pointer, by a fault and two INTs.
 
         The INTs are at different places, so that a word that happens to be equal does not count. A second fault
-        would be a double fault.
+        would be a double fault. Where the heap lies so that a copy of the registers which Unicorn keeps comes behind
+        them, that has these fields, too; the registers' own are the first.
         """
         codes = self._faulted(0x1238)
         nexts = self._interrupted(0x35) & self._interrupted(0x53)
         pairs = [(code, code + 8) for code in codes if code + 8 in nexts and self._int_at(code + 4) == 1]
-        if len(pairs) != 1:
+        if not pairs:
             seen = f"error code at {sorted(codes)}, next instruction at {sorted(nexts)}"
             raise EngineError(_not_found("the exception's fields", self._library) + f" ({seen})")
-        return pairs[0]
+        return min(pairs)
 
     def _faulted(self, selector: int) -> set[int]:
         """Load a selector that is not there; return where its number, the error code, stands then."""
@@ -299,27 +300,13 @@ def _not_found(what: str, library: Library) -> str:
 
 
 _PROBED: list[Layout] = []
-_TRIES = 4
 
 
 def layout(library: Library) -> Layout:
     """Return the layout, probed once in a process."""
     if not _PROBED:
-        _PROBED.append(_probe_again_and_again(library))
+        _PROBED.append(probe(library))
     return _PROBED[0]
-
-
-def _probe_again_and_again(library: Library) -> Layout:
-    """Probe until it succeeds, a few times at most: on a busy host one in some hundred probes found no fields.
-
-    What a probe finds it has checked, so trying again cannot make a wrong layout right.
-    """
-    for _ in range(_TRIES - 1):
-        try:
-            return probe(library)
-        except EngineError:
-            continue
-    return probe(library)
 
 
 def head_address(uc: Uc, places: Layout) -> int:
