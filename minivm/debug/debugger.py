@@ -155,7 +155,7 @@ class Debugger:
         self._ports: list[tuple[str, int, int, int]] = []
         self._events: list[tuple[str, int]] = []
         self.listeners: tuple[Listener, ...] = ()
-        self._catches_ports = False
+        self._catches_ports = self._resting = False
         self._ranges: list[Range] = []
         self._looks_at_all = self._looks_at_blocks = self._writes_itself = False
         self._outer_trace: Callable[[str, int, str], None] | None = getattr(machine.engine, "trace", None)
@@ -240,6 +240,7 @@ class Debugger:
 
             self.timeline = self.driver = Timeline(self.machine, **options)
             self.timeline.went_back.append(self.look_around)
+            self.timeline.undisturbed = self._at_rest
             self.timeline.interrupted = lambda: self._stop_wanted
         return self.timeline
 
@@ -257,6 +258,21 @@ class Debugger:
         self._mode, self._level = self.machine.cpu.mode, self.machine.cpu.cpl
         for entry in self._armed(Watchpoint):
             entry.last = self._value(entry.expression, entry.last)
+
+    @contextmanager
+    def _at_rest(self) -> Iterator[None]:
+        """Disarm everything while the machine only goes to a place in its past: breakpoints would end it often."""
+        if self._resting or not (self._entries or self.listeners):
+            yield
+            return
+        listeners, self.listeners = self.listeners, ()
+        self._resting = True
+        self._arm()
+        try:
+            yield
+        finally:
+            self._resting, self.listeners = False, listeners
+            self._arm()
 
     @contextmanager
     def looking_back(self, only: Collection[Entry] | None = None) -> Iterator[None]:
@@ -693,7 +709,8 @@ class Debugger:
         self.engine.take_stop()
 
     def _armed(self, kind: type[_Kind]) -> Iterator[_Kind]:
-        return (entry for entry in self._entries.values() if isinstance(entry, kind) and entry.enabled)
+        wanted = () if self._resting else self._entries.values()
+        return (entry for entry in wanted if isinstance(entry, kind) and entry.enabled)
 
     def _hit(self, entry: Entry) -> bool:
         """Count a hit; tell whether it stops."""

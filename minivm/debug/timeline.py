@@ -10,7 +10,7 @@ gives it another input there, or edits it, begins a new branch: what came after 
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from minivm.core.record import record
@@ -26,6 +26,8 @@ _COST_OF_HALT = 50_000
 """Waking up takes the host as long as so many ticks of code."""
 _NEAR = (64, 1 << 10, 1 << 14, 1 << 17)
 """From so far before a moment it is looked for by single steps: most blocks are short."""
+_PER_STEP = (6, *_NEAR)
+"""So many ticks are thought to lie behind one another's step: an instruction's bytes, or what a trap is charged."""
 _LONG_BLOCK = 1 << 14
 _SPANS = (1 << 12, 1 << 15, 1 << 18, 1 << 21, 1 << 24)
 """Whoever looks backwards looks at so many ticks first, then at more: what is looked for is mostly near."""
@@ -77,6 +79,8 @@ class Timeline:
         self.every = every
         self.went_back: list[Callable[[], None]] = []
         """Called whenever the machine was put somewhere else than one step further."""
+        self.undisturbed: Callable[[], AbstractContextManager[None]] = nullcontext
+        """Keeps breakpoints and the like from ending every bit of a motion; the debugger's."""
         self.interrupted: Callable[[], bool] = bool
         """Asked on every way that `undone_if_interrupted` holds: may it end? Also right after `Machine.stop`."""
         self._may_be_interrupted = False
@@ -207,20 +211,22 @@ class Timeline:
     def steps_back(self, count: int = 1) -> Moment | None:
         """Go back `count` instructions; None, and nowhere, when the past does not reach so far."""
         here = self.moment()
-        target = self._before(here, count)
-        if target is None:
-            self._return_to(here)
-            return None
-        ticks, steps = target
-        self._start_at_ticks(ticks)
-        for _ in range(steps):
-            self._single(here.position)
+        with self._in_motion():
+            target = self._before(here, count)
+            if target is None:
+                self._return_to(here)
+                return None
+            ticks, steps = target
+            self._start_at_ticks(ticks)
+            for _ in range(steps):
+                self._single(here.position)
         self._tell()
         return self.moment()
 
     def return_to(self, moment: Moment) -> None:
         """Go to a moment that was there before."""
-        self._return_to(moment)
+        with self._in_motion():
+            self._return_to(moment)
         self._tell()
 
     def spans(self, moment: Moment, wanted: Callable[[Keyframe], bool] | None = None) -> Iterator[tuple[int, int]]:
@@ -362,8 +368,8 @@ class Timeline:
     def _before(self, here: Moment, count: int) -> tuple[int, int] | None:
         """Find where `count` instructions before `here` lie: ticks of code to run, and how many steps come behind."""
         now, first = self.machine.ticks, self.frames[0].ticks
-        for near in _NEAR:
-            ticks = max(first, now - near * count)
+        for near in _PER_STEP:
+            ticks = max(first, now - _NEAR[0] - near * count)
             self._start_at_ticks(ticks)
             counts = self._walk_to(here)
             if len(counts) >= count:
@@ -399,7 +405,7 @@ class Timeline:
         was, self._moving = self._moving, True
         journal, self.machine.journal = self.machine.journal, None
         try:
-            with self._silent():
+            with self.undisturbed(), self._silent():
                 yield
         finally:
             self._moving, self.machine.journal = was, journal
