@@ -6,6 +6,7 @@ back, save, restore, clone and branch. At each (branch, tick) the state's hash i
 
 import os
 import random  # noqa: TID251 - each walk is seeded
+import time
 from pathlib import Path
 from typing import Any
 
@@ -193,12 +194,18 @@ def test_the_state_at_a_moment_is_always_the_same(batch: int, tmp_path: Path) ->
 
 @pytest.mark.slow
 @pytest.mark.timeout(0)
-def test_the_state_is_the_same_on_many_walks(tmp_path: Path) -> None:
-    walk_many(range(WALKS, MANY_WALKS), tmp_path)
+def test_the_state_is_the_same_on_many_walks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    done = walk_many(range(WALKS, MANY_WALKS), tmp_path, float(os.environ.get("MINIVM_WALK_SECONDS", "inf")))
+    with capsys.disabled():
+        print(f"\nwalks through time: {done} of {MANY_WALKS - WALKS} done")
 
 
-def walk_many(seeds: range, folder: Path) -> None:
-    for seed in seeds:
+def walk_many(seeds: range, folder: Path, seconds: float = float("inf")) -> int:
+    """Do the walks of `seeds` until so many seconds are over; return how many were done."""
+    end = time.monotonic() + seconds
+    for done, seed in enumerate(seeds):
+        if time.monotonic() > end:
+            return done
         walk = Walk(seed, folder)
         try:
             walk.go(8)
@@ -207,6 +214,7 @@ def walk_many(seeds: range, folder: Path) -> None:
             raise
         finally:
             walk.close()
+    return len(seeds)
 
 
 # -- one thing at a time ----------------------------------------------------------------------------------------------
