@@ -181,6 +181,25 @@ def record(repeats: int) -> list[Result]:
     return results
 
 
+def timeline(repeats: int) -> list[Result]:
+    """Measure what keeping the past costs, and how long going back in it takes; QEMU is not asked."""
+    command = [sys.executable, str(Path(__file__).with_name("timeline_speed.py")), str(repeats)]
+    found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    results = []
+    for name, (alone, kept) in found["kept"].items():
+        share, target = kept / alone, "≤ 1.10 × the time alone"
+        words = f"{share:.2f} × the time alone"
+        results.append(Result(f"{name}, its past kept", seconds(kept), "–", words, target, share <= 1.1))
+    times: list[tuple[str, float, float | None]] = [("one step back after 100 million", found["step"], 0.1)]
+    times += [(f"who wrote, over 100 million: {name}", taken, 3) for name, taken in found["who"].items()]
+    times += [(f"continue back to a {name} breakpoint", taken, None) for name, taken in found["back"].items()]
+    for name, taken, most in times:
+        met = None if most is None else taken < most
+        target = "–" if most is None else f"< {most:g} s"
+        results.append(Result(name, seconds(taken), "–", seconds(taken), target, met))
+    return results
+
+
 BENCHMARKS: dict[str, Callable[[Times, int], Result]] = {
     "start": lambda start, _: start_up(start),
     "io": lambda start, repeats: rate("port writes (OUT), net", "io", "OUTS", 400_000, start, repeats),
@@ -240,7 +259,7 @@ def write(text: str) -> None:
 
 def main() -> int:
     """Measure what was asked for; return 1 when a target is missed."""
-    names = [*BENCHMARKS, "snapshots", "record"]
+    names = [*BENCHMARKS, "snapshots", "record", "timeline"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; all when left out")
     parser.add_argument("--repeats", type=int, default=5)
@@ -255,6 +274,7 @@ def main() -> int:
     results = [measure(start, options.repeats) for measure in programs if start is not None]
     results += snapshots(options.repeats) if "snapshots" in wanted else []
     results += record(options.repeats) if "record" in wanted else []
+    results += timeline(options.repeats) if "timeline" in wanted else []
     print(json.dumps([asdict(result) for result in results]) if options.json else table(results))
     if options.write:
         write(table(results))
