@@ -348,7 +348,8 @@ class Timeline:
             self._restore(frames[-1])
             while machine.ticks < ticks:
                 self.look_up()
-                ended = self._part(machine.now + ticks - machine.ticks)
+                goal = machine.now + ticks - machine.ticks
+                ended = self._part(max(goal, min(machine.clock.next_due, self.end)) if machine.halted else goal)
                 if ended is not None and ended.reason not in ("stopped", "breakpoint"):
                     break
             self._do_inputs()
