@@ -30,6 +30,7 @@ ERR_OK, ERR_EXCEPTION = 0, 21
 
 _CTL_USE_EXITS, _CTL_REMOVE_CACHE, _CTL_FLUSH_TB, _CTL_FLUSH_TLB, _CTL_TLB_TYPE, _CTL_BUFFER = 4, 9, 10, 11, 12, 13
 _CTL_WRITE = 1
+_PAGE = 4096
 TLB_CPU, TLB_VIRTUAL = 0, 1
 
 
@@ -108,6 +109,15 @@ class Library:
             getattr(self.dll, name).argtypes = arguments
         self.dll.uc_strerror.restype = c_char_p
         self._ctl = self.dll.uc_ctl
+        self.ram_address = self._private("qemu_ram_addr_from_host_x86_64", c_uint64, c_void_p, c_void_p)
+        self.forget_range = self._private("tb_invalidate_phys_range_x86_64", None, c_void_p, c_uint64, c_uint64)
+
+    def _private(self, name: str, result: Any, *arguments: Any) -> Any:
+        """Return a function of QEMU's that the library exports besides its own; None when this build does not."""
+        function = getattr(self.dll, name, None)
+        if function is not None:
+            function.restype, function.argtypes = result, arguments
+        return function
 
     def address(self, name: str) -> int:
         """Return the address of an exported function, 0 when there is none of that name."""
@@ -140,6 +150,7 @@ class Uc:
         self.library = library
         self.handle = handle
         self._kept: list[object] = []
+        self._ram: list[tuple[int, int, int]] = []
 
     @property
     def address(self) -> int:
@@ -172,8 +183,21 @@ class Uc:
         self.control(_CTL_FLUSH_TB)
 
     def remove_code(self, start: int, end: int) -> None:
-        """Forget the code that was translated from [start, end)."""
-        self.control(_CTL_REMOVE_CACHE, c_uint64(start), c_uint64(end))
+        """Forget the code that was translated from the RAM at the physical [start, end), wherever the guest saw it.
+
+        `uc_ctl_remove_cache` takes linear addresses and goes through the guest's page tables. So QEMU's own function
+        is called where the library exports it, by QEMU's name for the place: its number in all the guest's RAM.
+        """
+        host = next((host + start - base for base, length, host in self._ram if base <= start < base + length), None)
+        name_of, forget = self.library.ram_address, self.library.forget_range
+        if host is None or name_of is None or forget is None:
+            self.control(_CTL_REMOVE_CACHE, c_uint64(start), c_uint64(end))
+            return
+        while start < end:  # by pages: what was protected page by page need not lie together
+            piece = min(end - start, _PAGE - start % _PAGE)
+            place = name_of(self.handle, host)
+            forget(self.handle, place, place + piece)
+            start, host = start + piece, host + piece
 
     def hook(self, kind: int, callback: Any, *, begin: int = 1, end: int = 0, data: Any = None, insn: int = 0) -> int:
         """Add a hook and return its handle; `callback` and `data` are kept alive. `begin` > `end`: everywhere."""
@@ -201,6 +225,7 @@ class Uc:
 
     def map_ram(self, base: int, length: int, host_address: int, permissions: int) -> None:
         """Let the guest see `length` bytes of the host's memory at `base`."""
+        self._ram.append((base, length, host_address))
         status = self.library.dll.uc_mem_map_ptr(self.handle, base, length, permissions, host_address)
         self.library.check(status, f"map RAM at {base:X}h")
 
