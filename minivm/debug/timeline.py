@@ -69,11 +69,14 @@ class Timeline:
 
     `budget_bytes` bounds what keyframes take; one is taken every so many ticks of executed code, where waking up counts
     as 50,000. While a timeline is there, disks keep in memory what the guest writes, and `close` writes it out.
+    Raises `TimelineError` for a machine whose run is recorded.
     """
 
     def __init__(self, machine: Machine, *, budget_bytes: int = BUDGET_BYTES, every: int = KEYFRAME_COST) -> None:
         self.machine = machine
-        self.journal = machine.journal if isinstance(machine.journal, Journal) else Journal()
+        if machine.journal is not None:
+            raise TimelineError("a run that is recorded into a file has no other past; leave out the recording")
+        self.journal = Journal()
         self.frames = Keyframes(machine, budget_bytes)
         self.branches: list[Branch] = []
         self.every = every

@@ -321,3 +321,8 @@ def test_a_machine_that_ended_is_over_again_at_its_end() -> None:
         assert machine.ended == ended
         timeline.go_to(1000)
         assert timeline.run_to(1 << 40) == ended
+
+
+def test_a_recorded_run_keeps_no_other_past(tmp_path: Path) -> None:
+    with minivm.boot("echo", record=tmp_path / "it.mvr") as machine, pytest.raises(TimelineError, match="recorded"):
+        Timeline(machine)
