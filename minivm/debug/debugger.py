@@ -16,6 +16,7 @@ from minivm.debug.code import Instruction, disassemble
 from minivm.debug.expressions import REGISTERS, CpuContext, Expression, compile_expression, parse_address
 from minivm.debug.expressions_context import COUNTERS
 from minivm.debug.inspect_paging import peek, peek_physical, physical_of
+from minivm.debug.raw_registers import RAW_REGISTERS
 from minivm.debug.symbols import SymbolTable
 from minivm.engine.cpustate import CS, HF_CS64, RSP, SEGMENT_NAMES, SS
 from minivm.engine.segments import Descriptor, descriptor_address, fill_cache, load_cache, load_vm86, update_hflags
@@ -415,9 +416,9 @@ class Debugger:
         self.machine.from_outside("memory", MemoryEdit(physical, data), write, settle=False)
 
     def set_register(self, name: str, value: int) -> None:
-        """Set a register by name; control registers and flags included."""
+        """Set a register by name; control registers, flags, and those of the FPU and SSE included."""
         lower = name.lower()
-        if lower != "efer" and (lower not in REGISTERS or lower in COUNTERS):
+        if lower not in ("efer", *RAW_REGISTERS) and (lower not in REGISTERS or lower in COUNTERS):
             raise DebugError(f"the CPU has no register {name!r}")
         edit = RegisterEdit(lower, value)
         self.machine.from_outside("register", edit, lambda: self._set_now(lower, value), settle=False)
@@ -431,6 +432,9 @@ class Debugger:
         cpu = self.machine.cpu
         if name in ("cr0", "cr3", "cr4"):
             self.engine.set_control(int(name[2]), value)
+        elif name in RAW_REGISTERS:
+            number, size = RAW_REGISTERS[name]
+            self.engine.set_raw_register(number, (value & (1 << 8 * size) - 1).to_bytes(size, "little"))
         elif name == "efer":
             self.engine.efer = value
         elif name in SEGMENT_NAMES:

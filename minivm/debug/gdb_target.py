@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from minivm.debug.debugger import DebugError, Debugger
+from minivm.debug.raw_registers import RAW_REGISTERS
 from minivm.engine.cpustate import GENERAL_64
 
 ARCHITECTURES = {"i8086": 32, "i386": 32, "x86-64": 64}
@@ -18,10 +19,7 @@ _GENERAL_32 = ("eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi")
 _AMD64_ORDER = ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", *GENERAL_64[8:])
 _KERNEL_GS_BASE = 0xC000_0102
 
-# Unicorn's numbers for the registers that nobody else here looks at
-_ST0, _XMM0, _MXCSR = 114, 122, 249
-_FPU_CONTROL = (("fctrl", 246, 2), ("fstat", 31, 2), ("ftag", 247, 2), ("fiseg", 255, 2), ("fioff", 254, 4),
-                ("foseg", 257, 2), ("fooff", 256, 4), ("fop", 258, 2))  # fmt: skip
+_FPU_CONTROL = ("fctrl", "fstat", "ftag", "fiseg", "fioff", "foseg", "fooff", "fop")
 
 _FLAG_TYPE = """<flags id="i386_eflags" size="4">
 <field name="CF" start="0" end="0"/><field name="" start="1" end="1"/><field name="PF" start="2" end="2"/>
@@ -147,16 +145,16 @@ def _core(target: Target) -> Iterator[Register]:
     for name in _SELECTORS:
         yield Register(feature, name, 32, "int32", *_cpu(name))
     for index in range(8):
-        yield Register(feature, f"st{index}", 80, "i387_ext", *_raw(_ST0 + index, 10))
-    for name, number, size in _FPU_CONTROL:
-        yield Register(feature, name, 32, "int", *_raw(number, size))
+        yield Register(feature, f"st{index}", 80, "i387_ext", *_raw(f"st{index}"))
+    for name in _FPU_CONTROL:
+        yield Register(feature, name, 32, "int", *_raw(name))
 
 
 def _sse(wide: int) -> Iterator[Register]:
     feature = "org.gnu.gdb.i386.sse"
     for index in range(16 if wide == 64 else 8):
-        yield Register(feature, f"xmm{index}", 128, "vec128", *_raw(_XMM0 + index, 16))
-    yield Register(feature, "mxcsr", 32, "int32", *_raw(_MXCSR, 4))
+        yield Register(feature, f"xmm{index}", 128, "vec128", *_raw(f"xmm{index}"))
+    yield Register(feature, "mxcsr", 32, "int32", *_raw("mxcsr"))
 
 
 def _system(wide: int) -> Iterator[Register]:
@@ -184,15 +182,8 @@ def _setter(name: str) -> Callable[[Debugger, int], None]:
     return lambda debugger, value: debugger.set_register(name, value)
 
 
-def _raw(number: int, size_bytes: int) -> tuple[Callable[[Debugger], int], Callable[[Debugger, int], None]]:
-    def get(debugger: Debugger) -> int:
-        return int.from_bytes(debugger.engine.raw_register(number, size_bytes), "little")
-
-    def put(debugger: Debugger, value: int) -> None:
-        mask = (1 << 8 * size_bytes) - 1
-        debugger.engine.set_raw_register(number, (value & mask).to_bytes(size_bytes, "little"))
-
-    return get, put
+def _raw(name: str) -> tuple[Callable[[Debugger], int], Callable[[Debugger, int], None]]:
+    return lambda debugger: int.from_bytes(debugger.engine.raw_register(*RAW_REGISTERS[name]), "little"), _setter(name)
 
 
 def _refuse(debugger: Debugger, value: int) -> None:
@@ -218,7 +209,7 @@ def _xml(architecture: str, registers: list[Register]) -> str:
 def _group(register: Register) -> str:
     if register.feature == "org.minivm.system":
         return ' group="system"'
-    return ' group="float"' if register.name in (name for name, *_ in _FPU_CONTROL) else ""
+    return ' group="float"' if register.name in _FPU_CONTROL else ""
 
 
 __all__ = ["ARCHITECTURES", "Register", "Target"]
