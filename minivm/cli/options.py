@@ -58,6 +58,8 @@ class Settings:
     record: Path | None = None
     gdb: tuple[int, str] | None = None
     """The port for GDB and the architecture to describe, "auto" where none was given."""
+    history: bool = True
+    """Whether GDB can go back in time."""
 
 
 class _AddStep(Action):
@@ -82,6 +84,7 @@ def configure(parser: ArgumentParser, what: tuple[str, str] = ("GUEST", "a bundl
                         help="let gdb connect (target remote :PORT); ARCH is i8086, i386, x86-64 or auto")  # fmt: skip
     parser.add_argument("--stop-at-start", action="store_true",
                         help="with --gdb, wait for it; else show the registers at the start and end")  # fmt: skip
+    parser.add_argument("--no-history", action="store_true", help="with --gdb, keep no past to go back to")
     parser.add_argument("--json", action="store_true", help="print one report, as JSON, and nothing else")
     parser.add_argument("--quiet", action="store_true", help="say nothing about the run's end")
 
@@ -117,6 +120,7 @@ def settings(arguments: Namespace) -> Settings:
         stop_at_start=arguments.stop_at_start,
         record=arguments.record,
         gdb=_gdb_place(arguments.gdb),
+        history=not arguments.no_history,
     )
 
 

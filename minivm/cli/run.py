@@ -81,7 +81,10 @@ def _gdb_server(machine: Machine, wanted: Settings) -> "GdbServer":
     if architecture == "auto" and is_elf64(guest):
         architecture = "x86-64"
     debugger = Debugger(machine, symbols_for_guest(guest))
-    server = GdbServer(machine, port, stopped=wanted.stop_at_start, architecture=architecture, debugger=debugger)
+    server = GdbServer(
+        machine, port, stopped=wanted.stop_at_start, architecture=architecture, debugger=debugger,
+        history=wanted.history,
+    )  # fmt: skip
     print(f"minivm: gdb can connect: target remote 127.0.0.1:{server.port}", file=sys.stderr, flush=True)
     return server
 

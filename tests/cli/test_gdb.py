@@ -91,6 +91,19 @@ def test_a_run_that_gdb_holds_can_still_time_out(run: Callable[..., Run]) -> Non
     assert one.end()[0] == 124
 
 
+def test_a_run_keeps_its_past_unless_it_is_told_not_to(run: Callable[..., Run]) -> None:
+    for words, expected in (((), b"replaylog:begin;"), (("--no-history",), b"")):
+        one = run("hello-bios", "--stop-at-start", *words)
+        assert (b"ReverseStep+" in one.ask(b"qSupported")) is bool(expected)
+        assert expected in one.ask(b"bs")
+
+
+def test_a_recorded_run_keeps_no_past(run: Callable[..., Run], tmp_path: Path) -> None:
+    one = run("hello-bios", "--stop-at-start", "--record", tmp_path / "run.mvr")
+    assert b"ReverseStep+" not in one.ask(b"qSupported")
+    assert one.ask(b"bs") == b""
+
+
 @pytest.mark.parametrize("port", ["x", "-1", "65536", "1234,", "1234,vax", ""])
 def test_a_wrong_port_is_an_error_of_one_line(minivm: Callable[..., Any], port: str) -> None:
     minivm("run", "hello-bios", "--gdb", port).assert_one_line(2, "gdb")
