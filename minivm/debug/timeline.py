@@ -128,6 +128,8 @@ class Timeline:
     def moment(self) -> Moment:
         """Return where the machine stands, once it is settled."""
         self.machine.settle()
+        if not self._moving:
+            self._arrived()  # somebody may have let it sleep
         engine: Any = self.machine.engine
         return Moment(self.machine.now, self.machine.cpu.linear_ip, engine.in_block)
 
@@ -164,7 +166,8 @@ class Timeline:
         given = self._next_input()
         with self._quiet():
             if given is not None and given.position <= goal + (_NEAR[-1] if given.in_block else 0):
-                return self._player.reach(given.position, safe_point=True)
+                sleeps_to = min(goal, given.data) if given.kind == "time" else 0
+                return self._player.reach(max(given.position, sleeps_to), safe_point=True)
             ended = self.machine.run_to(goal)
         if ended.reason == "halted" and self.machine.ended is None and self.machine.now < min(goal, self.end):
             self.machine.settle()
@@ -201,6 +204,7 @@ class Timeline:
 
         Raises `TimelineError` when that lies before the beginning. Behind the end the machine runs on.
         """
+        self._arrived()
         if position < self.begin:
             raise TimelineError(f"tick {position:,} is gone; the past that is kept begins at {self.begin:,}")
         if position > self.end:
