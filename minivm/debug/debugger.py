@@ -553,6 +553,8 @@ class Debugger:
         return self._entry(number)
 
     def _at_breakpoint(self) -> Stop | None:
+        if self.machine.halted:  # asleep: whoever wakes it comes before the instruction behind the HLT
+            return None
         here = self.machine.cpu.linear_ip
         for entry in list(self._armed(Breakpoint)):
             if entry.address == here and self._hit(entry):

@@ -303,6 +303,20 @@ def test_a_timer_interrupt_is_found_backwards() -> None:
         assert reverse.resume().reason == "history"
 
 
+def test_a_breakpoint_behind_a_halt_is_not_met_asleep() -> None:
+    with started("sti\n mov cx, 4\nagain: hlt\nawake: loop again\n cli\n") as (reverse, at):
+        reverse.debugger.break_at(at["awake"])
+        met = []
+        for _ in range(3):
+            assert reverse.debugger.resume().reason == "breakpoint"
+            met.append(reverse.timeline.moment())
+        assert reverse.debugger.resume(ms=20).reason == "limit"  # it sleeps in front of the breakpoint
+        for moment in reversed(met):
+            assert reverse.resume().reason == "breakpoint"
+            assert reverse.timeline.moment() == moment
+        assert reverse.resume().reason == "history"
+
+
 def test_who_wrote_memory_names_the_instruction_and_undoes_it() -> None:
     with started(COUNTING) as (reverse, at):
         reverse.debugger.run_to(at["past"])
