@@ -490,3 +490,31 @@ def test_a_guest_in_the_past_makes_no_host_error_of_garbage(connect: Connect) ->
     for packet in ("bx", "b", "bcc", "bs;", "bc:1", "b\0", "bs1"):
         assert client.ask(packet) == "", packet
     assert client.ask("?").startswith("T05")
+
+
+def test_a_sleep_that_the_host_let_pass_is_gone_through_again(connect: Connect) -> None:
+    """A paced machine whose CPU waits for a key is given its time from outside: those are inputs of the past, too."""
+    client = connect(sector(" mov al, 0xFD\n out 0x21, al\n sti\n again: inc word [0x600]\n hlt\n jmp again"))
+    vm = client.server.machine
+    client.send("c")
+    client.pump(4)
+    for _ in range(3):
+        vm.pass_time(vm.now + 10_000_000)
+        client.pump(1)
+    vm.pass_time(vm.now + 10_000_000)
+    client.socket.sendall(b"\x03")
+    client.pump(2)
+    assert vm.halted and b"$T02" in client.take()
+    end = state(client)
+    for _ in range(2):
+        at_stop(client, "bs")
+    assert vm.cpu.ip == BODY + 9
+    assert "in the past" in monitor(client, "timeline")
+    assert monitor(client, f"goto {end[1]}").startswith("tick")
+    assert state(client) == end
+    at_stop(client, "bc")
+    client.send("c")
+    for _ in range(60):
+        client.server.run_to(end[1] + 1000)
+    assert vm.now >= end[1]
+    assert client.server.reverse.timeline.branches == []
