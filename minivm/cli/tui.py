@@ -13,6 +13,8 @@ from minivm.machine import Ended, Machine
 if TYPE_CHECKING:
     from minivm.recording import Recorder
 
+HISTORY_MB = 128
+LARGEST_HISTORY_MB = 1 << 20
 _NOT_HERE = ("show_screen", "json", "quiet", "script", "gdb")
 
 
@@ -20,6 +22,7 @@ def configure(parser: ArgumentParser) -> None:
     """Add the options of `minivm run` that mean something here, and the layout."""
     options.configure(parser)
     parser.add_argument("--layout", metavar="run|learn|debug", help="how the panels lie; the last one if not given")
+    parser.add_argument("--history", metavar="MB|off", help="memory for going back in time: 128 if not given")
     parser.add_argument("--web", action="store_true", help="show it in a browser on this computer; Ctrl-C ends it")
     parser.add_argument("--web-port", metavar="N", help="with --web, the page's port: 8000 if not given, 0 for any")
 
@@ -38,7 +41,7 @@ def run(arguments: Namespace) -> int:
         return _serve(arguments, wanted)
     _need_terminal()
     path, image = find_guest(wanted.guest)
-    config, layout = wanted.config, _layout(arguments.layout)
+    config, layout, history = wanted.config, _layout(arguments.layout), _history(arguments.history)
     with pc.build(replace(config, guest=path), image=image) as machine:
         from minivm.debug.symbols import symbols_for_guest
         from minivm.tui.app import MiniVMApp
@@ -49,7 +52,7 @@ def run(arguments: Namespace) -> int:
         layout = layout or ("learn" if lesson is not None else None)  # the one that has it
         speed = config.speed if wanted.speed_given else 1.0
         recorder = _recorder(machine, wanted.record) if wanted.record is not None else None
-        session = Session(machine, speed=speed, symbols=symbols_for_guest(path))
+        session = Session(machine, speed=speed, symbols=symbols_for_guest(path), history=history)
         try:
             app = MiniVMApp(session, autostart=not wanted.stop_at_start, layout=layout, lesson=lesson)
             app.run()
@@ -76,6 +79,7 @@ def _serve(arguments: Namespace, wanted: options.Settings) -> int:
     port, layout = web.port_number(arguments.web_port), _layout(arguments.layout)
     find_guest(wanted.guest)
     words = [f"--layout={layout}"] if layout is not None else []
+    words += [f"--history={arguments.history}"] if _history(arguments.history) != HISTORY_MB << 20 else []
     again = [sys.executable, "-m", "minivm", "tui", *words, *options.words_again(arguments)]
     web.serve(again, port, lambda address: print(f"MiniVM is at {address} (Ctrl-C ends it)", flush=True))
     return 0
@@ -87,6 +91,19 @@ def _layout(name: str | None) -> str | None:
     if name is not None and name not in LAYOUTS:
         raise ConfigError(f"tui: {name} is no layout; there are {', '.join(LAYOUTS)}")
     return name
+
+
+def _history(text: str | None) -> int:
+    """Return how many bytes the past may take."""
+    if text is None:
+        return HISTORY_MB << 20
+    if text.lower() == "off":
+        return 0
+    if not text.isdecimal() or int(text) > LARGEST_HISTORY_MB:
+        raise ConfigError(
+            f"tui: --history {text} is no number of megabytes up to {LARGEST_HISTORY_MB:,}; off keeps none"
+        )
+    return int(text) << 20
 
 
 def _need_terminal() -> None:

@@ -2,16 +2,22 @@
 
 `Recorder.start` hangs it onto a debugger and `stop` takes it off; a recorder that is off costs the machine nothing. A
 mode change is seen at the next event, since a hook of its own would slow every block down.
+
+When the machine goes back, the events after that moment are forgotten; they come again when it goes forward. What is
+run again only to get to a moment is not recorded: those events are there already.
 """
 
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minivm.core.describe import Access, Register, sentence
 from minivm.core.record import record, replace
 from minivm.debug.debugger import Debugger
 from minivm.debug.explain import vector_title
 from minivm.debug.inspect_devices import IRQ_NAMES, PARTS, Part, state_of
+
+if TYPE_CHECKING:
+    from minivm.debug.timeline import Timeline
 
 MOST_EVENTS = 1000
 KINDS = ("irq", "int", "exc", "in", "out", "mode")
@@ -46,7 +52,10 @@ class Recorder:
         self._machine = debugger.machine
         self.events: deque[Event] = deque(maxlen=length)
         self.counts = dict.fromkeys(KINDS, 0)
+        self.cuts = 0
+        """How often events were taken back because the machine went back in time."""
         self._mode = ""
+        self._follows: Timeline | None = None
         self._states: dict[str, Any] = {}
 
     @property
@@ -56,21 +65,46 @@ class Recorder:
 
     def start(self) -> None:
         """Begin to record; on the thread that runs the machine."""
-        self._mode = self._machine.cpu.mode
-        self._states = {name: state_of(self._machine, part) for name, part in PARTS.items()}
+        timeline = self._debugger.timeline
+        if timeline is not None and self._follows is None:
+            self._follows = timeline
+            timeline.went_back.append(self._went_back)
+        self._look_anew()
         self._debugger.add_listener(self)
 
     def stop(self) -> None:
         """Record no more; what is there stays."""
         self._debugger.remove_listener(self)
 
+    def _look_anew(self) -> None:
+        self._mode = self._machine.cpu.mode
+        self._states = {name: state_of(self._machine, part) for name, part in PARTS.items()}
+
+    def _went_back(self) -> None:
+        """Forget what comes after now, on whichever branch it was."""
+        now = self._machine.now
+        if self.events and self.events[-1].now > now:
+            self.cuts += 1
+        while self.events and self.events[-1].now > now:
+            self.counts[self.events.pop().kind] -= 1
+        self._look_anew()
+
+    @property
+    def _replaying(self) -> bool:
+        """True while the past is run again only to get somewhere in it."""
+        return self._follows is not None and self._follows.moving
+
     def on_event(self, kind: str, vector: int, words: str) -> None:
         """Take an interrupt or exception, as the engine's trace tells of it."""
+        if self._replaying:
+            return
         self._look_at_mode()
         self._add(Event(self._machine.now, kind, vector, self._machine.cpu.linear_ip, detail=words))
 
     def on_port(self, verb: str, port: int, size: int, value: int) -> None:
         """Take a port access."""
+        if self._replaying:
+            return
         self._look_at_mode()
         mapping = self._machine.ports.find(port)
         part = None if mapping is None else PARTS.get(mapping.name)

@@ -20,6 +20,7 @@ from textual.widgets import Input, Label
 
 from minivm.core.keys import parse_keys, unescape
 from minivm.debug.debugger import Debugger
+from minivm.debug.reverse import Writer
 from minivm.errors import ConfigError, MiniVMError
 from minivm.tui import commands, preferences
 from minivm.tui.desk import LAYOUTS, SMALLEST, Desk
@@ -27,10 +28,11 @@ from minivm.tui.help import KEYS, HelpScreen
 from minivm.tui.keybar import KeyBar
 from minivm.tui.lesson import Lesson
 from minivm.tui.pace import LADDER, Speed
-from minivm.tui.panel import FollowAddress, Panel, Tell
+from minivm.tui.panel import FollowAddress, Obey, Panel, Tell
 from minivm.tui.panels.code import CodePanel
 from minivm.tui.panels.explain import ExplainPanel
 from minivm.tui.panels.screen import ScreenPanel
+from minivm.tui.past import parse_moment
 from minivm.tui.search import pattern
 from minivm.tui.session import Session, View
 from minivm.tui.status import Status
@@ -59,6 +61,9 @@ SWITCH_S = 0.0005
 
 _GUESTS_KEYBOARD = frozenset({"guest", "panel", "quit_now"})
 """What can be done while the guest has the keyboard."""
+_LONG_S = 0.3
+_SEARCHING = "looking back through the past; Escape gives it up"
+_MOST_BACK = 10_000
 _TURNS = frozenset({"command", "find", "guest"})
 """What turns the keyboard over to something else. The next key may be on its way already, so these have priority:
 they act before it is sent to whatever has the focus."""
@@ -121,9 +126,12 @@ class MiniVMApp(App[None], inherit_bindings=False):
         Binding("f5", "go", "Run"),
         Binding("f6,tab", "next_panel(1)", "Panel", key_display="f6"),
         Binding("shift+f6,shift+tab", "next_panel(-1)", "Previous panel", show=False),
+        Binding("f7,left_square_bracket", "undo", "Back", key_display="f7"),
+        Binding("f8,left_curly_bracket,shift+f5,f17", "back_on", "Back to the last stop", show=False),
+        Binding("right_curly_bracket", "present", "To the end of the past", show=False),
         Binding("f9", "breakpoint", "Break"),
         Binding("f10", "over", "Over"),
-        Binding("f11", "into", "Into"),
+        Binding("f11,right_square_bracket", "into", "Into", key_display="f11"),
         Binding("shift+f11,f23", "out", "Out", show=False),
         Binding("f12,ctrl+right_square_bracket", "guest", "Keys", key_display="f12", priority=True),
         Binding("colon", "command", "Command", key_display=":", priority=True),
@@ -133,6 +141,7 @@ class MiniVMApp(App[None], inherit_bindings=False):
         Binding("slash", "search", "Search this panel", show=False),
         Binding("y", "copy(False)", "Copy", show=False),
         Binding("Y,shift+y", "copy(True)", "Copy the panel", show=False),
+        Binding("escape", "give_up", "Give up a search", show=False),
         Binding("ctrl+t", "next_theme", "Theme", show=False),
         Binding("ctrl+p", "command_palette", "Palette", show=False),
         Binding("ctrl+q", "quit_now", "Quit"),
@@ -261,6 +270,7 @@ class MiniVMApp(App[None], inherit_bindings=False):
         view, self._latest = self._latest, None
         if view is None or not self.screen_stack:  # it is being closed, and has no screens any more
             return
+        self._tell_of_branch(view)
         self.view = view
         self.status.show(view, guest_has_keys=self.guest_has_keys)
         for panel in self.desk.shown:
@@ -317,6 +327,13 @@ class MiniVMApp(App[None], inherit_bindings=False):
     def _tell(self, event: Tell) -> None:
         self.tell(event.text, bad=event.bad)
 
+    @on(Obey)
+    def _asked(self, event: Obey) -> None:
+        try:
+            self.obey(event.command)
+        except MiniVMError as error:
+            self.tell(str(error), bad=True)
+
     @on(FollowAddress)
     def _follow(self, event: FollowAddress) -> None:
         for name in ("code",) if event.code else ("memory", "code"):
@@ -368,6 +385,65 @@ class MiniVMApp(App[None], inherit_bindings=False):
     def _home(self) -> None:
         self.tell("")
         self.code.home()
+
+    # -- going back ---------------------------------------------------------------------------------------------------
+    def travel(self, future: "Future[Any]", then: Callable[[Any], None] | None = None) -> None:
+        """Follow a way through the past; when it takes long, say how to give it up."""
+        self._home()
+
+        def arrived(result: object) -> None:
+            if self._told[0] == _SEARCHING:
+                self.tell("")
+            if then is not None:
+                then(result)
+
+        self.follow_up(future, arrived)
+        self.set_timer(_LONG_S, lambda: None if future.done() else self.tell(_SEARCHING))
+
+    def action_undo(self) -> None:
+        """Undo one instruction."""
+        self.travel(self.session.step_back())
+
+    def action_back_on(self) -> None:
+        """Go back to where something would have stopped the machine last."""
+        self.travel(self.session.resume_back())
+
+    def action_present(self) -> None:
+        """Go to the end of what has happened."""
+        self.travel(self.session.go_to(sys.maxsize))
+
+    def action_give_up(self) -> None:
+        """End a search through the past."""
+        self.session.give_up()
+
+    def who_wrote(self, what: str) -> None:
+        """Go to where something was written last, and explain the instruction there."""
+
+        def found(writer: Writer | None) -> None:
+            if writer is None:
+                self.tell(f"nobody has written {what} in the past that is kept")
+                return
+            self.tell(f"{writer.text}, by the next instruction: {writer.instruction}")
+            if "explain" in self.desk.groups:
+                self.action_panel("explain", focus=False)
+
+        self.travel(self.session.who_wrote(what), found)
+
+    def go_to_moment(self, text: str) -> None:
+        """Go to a moment that was typed; raises `ConfigError` when it is none."""
+        history = self.view.history if self.view is not None else None
+        if history is None:
+            self.travel(self.session.go_to(0))  # which tells why there is no past
+            return
+        tick = parse_moment(text, history.now, history.begin, history.end)
+        self.travel(self.session.go_to(tick))
+
+    def _tell_of_branch(self, view: View) -> None:
+        """Say so when an input, or an edit, in the past has begun a new branch."""
+        old, new = self.view.history if self.view is not None else None, view.history
+        if old is not None and new is not None and len(new.forks) > len(old.forks):
+            left = new.forks[-1]
+            self.tell(f"a new branch begins here; what had come after is branch {left.number}: `branch {left.number}`")
 
     def action_breakpoint(self) -> None:
         """Set or remove a breakpoint at the code panel's cursor."""
@@ -517,6 +593,8 @@ class MiniVMApp(App[None], inherit_bindings=False):
         """Let no key of ours be in the way of the guest's, of a dialogue, or of a colon in a text."""
         if len(self.screen_stack) != 1:
             return action not in _TURNS
+        if action == "give_up":
+            return self.session.searching
         if self.guest_has_keys:
             return action in _GUESTS_KEYBOARD
         return action != "command" or not isinstance(self.focused, Input)
@@ -543,6 +621,10 @@ class MiniVMApp(App[None], inherit_bindings=False):
         for command in commands.COMMANDS.values():
             word = command.usage.split()[0]
             yield SystemCommand(command.usage, command.words, lambda word=word: self.open_command(f"{word} "))
+        for word, text in commands.APP_COMMANDS.items():
+            usage, _, words = text.partition(": ")
+            begin = self.obey if usage == word else self._open_with
+            yield SystemCommand(usage, words, lambda word=word, begin=begin: begin(word))
 
     # -- the command line ---------------------------------------------------------------------------------------------
     def action_command(self) -> None:
@@ -552,6 +634,9 @@ class MiniVMApp(App[None], inherit_bindings=False):
     def action_find(self) -> None:
         """Ask what to search for; Enter goes to the next place."""
         self.open_command(f"find {self._last_search}")
+
+    def _open_with(self, word: str) -> None:
+        self.open_command(f"{word} ")
 
     def open_command(self, text: str) -> None:
         """Open the command line with some text in it."""
@@ -608,6 +693,10 @@ class MiniVMApp(App[None], inherit_bindings=False):
         self.do(lambda debugger: commands.assemble(debugger, at, rest), self._answer)
 
     def _obey_goto(self, rest: str) -> None:
+        word, _, moment = rest.partition(" ")
+        if word.lower() == "tick":
+            self._obey_tick(moment)
+            return
         self.do(lambda debugger: commands.address(debugger, rest), lambda found: self._go_to(found, "code"))
 
     def _obey_memory(self, rest: str) -> None:
@@ -657,6 +746,42 @@ class MiniVMApp(App[None], inherit_bindings=False):
     def _obey_finish(self, rest: str) -> None:
         self.action_close_command()
         self.action_out()
+
+    def _obey_tick(self, rest: str) -> None:
+        if not rest.strip():
+            raise ConfigError("which moment? A tick such as 1,234,567, or 12.5ms, -3ms, begin, end")
+        self.go_to_moment(rest)
+        self.action_close_command()
+
+    def _obey_back(self, rest: str) -> None:
+        if rest and not (rest.isdecimal() and 0 < int(rest) <= _MOST_BACK):
+            raise ConfigError(f"{rest} is no number of instructions; {_MOST_BACK:,} can be undone at once")
+        self.action_close_command()
+        self.travel(self.session.step_back(int(rest or "1")))
+
+    def _obey_rcontinue(self, rest: str) -> None:
+        self.action_close_command()
+        self.action_back_on()
+
+    def _obey_who(self, rest: str) -> None:
+        if not rest:
+            raise ConfigError("who wrote what? byte [7E00h], port 43h, or a register such as ax")
+        self.action_close_command()
+        self.who_wrote(rest)
+
+    def _obey_branches(self, rest: str) -> None:
+        history = self.view.history if self.view is not None else None
+        if history is None:
+            self.go_to_moment(rest)
+            return
+        words = (f"{one.number}: left at {one.fork:,}, went on to {one.end:,}" for one in history.forks)
+        self._answer("; ".join(words) or "no branch: an input or an edit in the past begins one")
+
+    def _obey_branch(self, rest: str) -> None:
+        if not rest.isdecimal():
+            raise ConfigError("which one? Give its number; `branches` lists them")
+        self.action_close_command()
+        self.travel(self.session.switch(int(rest)))
 
     def _obey_until(self, rest: str) -> None:
         self.follow_up(self.session.run_to(rest), lambda _: self.action_close_command())

@@ -148,7 +148,7 @@ COMMANDS: dict[str, Command] = {
 }
 APP_COMMANDS: dict[str, str] = {
     "asm": "asm INSTRUCTION: put an instruction at the code panel's cursor",
-    "goto": "goto WHERE: show the code at an address",
+    "goto": "goto WHERE: show the code at an address; goto tick WHEN is tick WHEN",
     "memory": "memory WHERE: show memory at an address",
     "find": "find TEXT|BYTES: search RAM, again for the next place",
     "continue": "continue: run on",
@@ -157,6 +157,12 @@ APP_COMMANDS: dict[str, str] = {
     "next": "next: step over",
     "finish": "finish: run until the routine returns",
     "until": "until WHERE: run to an address",
+    "back": "back [N]: undo instructions",
+    "rcontinue": "rcontinue: go back to where something armed would have stopped last",
+    "tick": "tick N|12.5ms|-3ms|begin|end: go to a moment of the past",
+    "who": "who WHAT: go to where byte [7E00h], port 43h or a register was written last",
+    "branches": "branches: list what was left by an input or an edit in the past",
+    "branch": "branch N: go to the end of a branch",
     "speed": "speed max|1x|5/s: as fast as it goes, paced, or so many instructions a second",
     "type": "type TEXT: press keys; \\n and <F1> work",
     "layout": "layout run|learn|debug",
@@ -170,7 +176,8 @@ APP_COMMANDS: dict[str, str] = {
 }
 ALL_NAMES = (*COMMANDS, *APP_COMMANDS)
 SHORT = {"b": "break", "c": "continue", "s": "step", "n": "next", "p": "print", "q": "quit", "h": "help", "x": "memory",
-         "d": "delete", "i": "info", "w": "watch", "g": "goto", "r": "continue", "f": "find"}  # fmt: skip
+         "d": "delete", "i": "info", "w": "watch", "g": "goto", "r": "continue", "f": "find",
+         "rc": "rcontinue"}  # fmt: skip
 
 
 def help_text() -> str:

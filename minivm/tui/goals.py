@@ -39,7 +39,13 @@ class Onward:
         return None if stop.reason in _UNFINISHED else stop
 
     def _run(self, debugger: Debugger, ms: float | None) -> Stop:
-        """Step off a breakpoint, and off the first instruction; else go on, which costs no step in every piece."""
+        """Step off a breakpoint, and off the first instruction; else go on, which costs no step in every piece.
+
+        In slow motion a sleep is one step.
+        """
+        if ms == 0 and debugger.machine.halted:
+            stop = debugger.step()
+            return Stop("limit", stop.text) if stop.reason == "step" else stop
         if ms == 0 or not self._begun or _at_breakpoint(debugger):
             self._begun = True
             return debugger.resume(ms)

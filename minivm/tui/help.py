@@ -13,6 +13,7 @@ KEYS = """
 |---|---|
 | F5 | continue, or pause |
 | F11, F10, Shift+F11 | step into, over, out |
+| F7 or [, F8 or { | step back, back to the last stop; ] is F11, } goes to the end of the past |
 | F9, F4 | breakpoint at the cursor, run to the cursor |
 | F6, Tab | next panel, also those behind a tab |
 | F2 | next layout: Run, Learn, Debug |

@@ -34,6 +34,14 @@ class Tell(Message):
         self.bad = bad
 
 
+class Obey(Message):
+    """A command, as on the command line, that a key or a click in a panel stands for."""
+
+    def __init__(self, command: str) -> None:
+        super().__init__()
+        self.command = command
+
+
 class Panel(Widget):
     """One panel. `name` is its key in `View.panels` and in the stored layout, `title` what the user reads.
 
@@ -90,6 +98,10 @@ class Panel(Widget):
     def follow(self, linear: int) -> bool:
         """Go to an address; False when this panel shows none."""
         return False
+
+    def who_wrote(self, what: str) -> None:
+        """Go back in time to where something was written last."""
+        self.post_message(Obey(f"who {what}"))
 
     # -- searching ----------------------------------------------------------------------------------------------------
     @property
@@ -176,4 +188,4 @@ class Panel(Widget):
         self.post_message(Tell(f"{what}: {first if len(first) <= _TOLD else first[:_TOLD] + '…'}{more}"))
 
 
-__all__ = ["FollowAddress", "Panel", "Tell"]
+__all__ = ["FollowAddress", "Obey", "Panel", "Tell"]

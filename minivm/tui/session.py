@@ -12,17 +12,23 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from minivm.core.keys import KeyEvent
 from minivm.core.record import record
 from minivm.core.screen import TextScreen
 from minivm.debug.debugger import Breakpoint, Debugger, Entry, Stop
+from minivm.debug.recorder import Recorder
+from minivm.debug.reverse import Reverse, Writer
 from minivm.debug.symbols import SymbolTable
+from minivm.debug.timeline import BUDGET_BYTES, Interrupted, Timeline
 from minivm.errors import MiniVMError
 from minivm.machine import NS_PER_MS, Machine
 from minivm.tui.goals import Goal, Onward, Out, To, over
+from minivm.tui.life import Life
 from minivm.tui.pace import MAX, Pace, Speed
+from minivm.tui.past import History, history_of
 
 VIEW_S = 1 / 30
 """A running machine is looked at no more often than this."""
@@ -56,6 +62,7 @@ class View:
     visible panel collected, or the exception that it failed with; of a running machine often only what the `live`
     panels did. `running` is False while the machine stands still
     for the user. `ticks_per_second` and `instructions_per_second` are measured; the latter only in slow motion.
+    `history` is None where no past is kept.
     """
 
     running: bool
@@ -76,6 +83,7 @@ class View:
     instructions_per_second: float
     points: tuple[Point, ...]
     panels: dict[str, object]
+    history: History | None = None
 
 
 class SessionClosed(MiniVMError):
@@ -87,6 +95,7 @@ class Session:
 
     `speed` is in virtual seconds a second, None for as fast as it goes. `on_view` is called on the machine's thread.
     While `hold` is True, no view is made of a running machine: the user interface has not shown the last one yet.
+    `history` is how many bytes the keyframes of the past may take; 0 keeps none. A recorded machine has no past.
     """
 
     def __init__(
@@ -96,11 +105,25 @@ class Session:
         speed: float | None = 1.0,
         symbols: SymbolTable | None = None,
         on_view: Callable[[View], object] | None = None,
+        history: int = BUDGET_BYTES,
     ) -> None:
         self.machine = machine
         self.on_view = on_view
         self.hold = False
         self._debugger = Debugger(machine, symbols)
+        self.recorder = Recorder(self._debugger)
+        """Shared by the panels that show its events; who wants them starts and stops it by `record`."""
+        self.life = Life()
+        self._recording_for: set[str] = set()
+        self._given_up = threading.Event()
+        self._searching = threading.Event()
+        self._scrub_lock = threading.Lock()
+        self._scrub_tick: int | None = None
+        self._no_past = _why_no_past(machine, history)
+        self._past: Reverse | None = None
+        if not self._no_past:
+            self._debugger.travel(budget_bytes=history)
+            self._past = Reverse(self._debugger)
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._collectors: Mapping[str, Collector] = {}
         self._live_panels: frozenset[str] = frozenset()
@@ -173,6 +196,55 @@ class Session:
         """Run at another speed from now on."""
         return self.call(lambda debugger: self._set_speed(speed))
 
+    # -- the past -----------------------------------------------------------------------------------------------------
+    def step_back(self, count: int = 1) -> "Future[None]":
+        """Undo `count` instructions. This and the other ways back fail with `MiniVMError` where no past is kept."""
+        return self.call(lambda debugger: self._travel(lambda past: past.step(count)))
+
+    def resume_back(self) -> "Future[None]":
+        """Go back to where something armed would have stopped the machine last; `give_up` ends the search."""
+        return self.call(lambda debugger: self._travel(lambda past: past.resume()))
+
+    def go_to(self, tick: int) -> "Future[None]":
+        """Go to the first moment at or after `tick`, but not behind the end of what has happened."""
+        return self.call(lambda debugger: self._travel(lambda past: past.go_to(min(tick, past.timeline.end))))
+
+    def who_wrote(self, what: str) -> "Future[Writer | None]":
+        """Go to before the instruction that wrote `what` last; for nobody the result is None, and the machine stays."""
+        return self.call(lambda debugger: self._who_wrote(what))
+
+    def switch(self, number: int) -> "Future[None]":
+        """Go to the end of a branch that was left."""
+        return self.call(lambda debugger: self._travel(lambda past: _switch(past, number)))
+
+    def scrub(self, tick: int) -> "Future[None] | None":
+        """Go near `tick`, to a place that is found fast. Only the newest wish counts: None for those that it joins."""
+        with self._scrub_lock:
+            waits, self._scrub_tick = self._scrub_tick is not None, tick
+        return None if waits else self.call(lambda debugger: self._scrub())
+
+    @property
+    def scrubbing(self) -> bool:
+        """True while a wish of `scrub` waits."""
+        return self._scrub_tick is not None
+
+    def give_up(self) -> None:
+        """End a search through the past: its future fails with `MiniVMError`, and the machine is where it was."""
+        if self._searching.is_set():
+            self._given_up.set()
+            self._debugger.stop()
+
+    @property
+    def searching(self) -> bool:
+        """True while the past is gone through."""
+        return self._searching.is_set()
+
+    def record(self, who: str, wanted: bool) -> None:
+        """Let the recorder run while anybody wants it; on the machine's thread."""
+        (self._recording_for.add if wanted else self._recording_for.discard)(who)
+        if bool(self._recording_for) != self.recorder.running:
+            (self.recorder.start if self._recording_for else self.recorder.stop)()
+
     def set_collectors(self, collectors: Mapping[str, Collector], live: Iterable[str] = ()) -> None:
         """Say what is to be collected for the panels, by name, and ask for a view of it; the `live` ones never rest."""
         self._collectors, self._live_panels = dict(collectors), frozenset(live)
@@ -201,11 +273,16 @@ class Session:
         """End the thread; harmless when it never started or has ended."""
         self._closed = True
         self._in_piece.set()
+        self._given_up.set()
         self._commands.put(lambda: None)
         self._debugger.stop()
         for thread in (self._thread, self._beat):
             if thread.is_alive() and thread is not threading.current_thread():
                 thread.join(timeout)
+        timeline = self._debugger.timeline
+        if timeline is not None and self._past is not None:
+            self._past = None
+            timeline.close()  # disks write to their files again
 
     # -- the machine's thread -----------------------------------------------------------------------------------------
     def _live(self) -> None:
@@ -278,7 +355,13 @@ class Session:
         return goal.advance(debugger, None)
 
     def _fall_asleep(self) -> None:
-        """Nothing but the user can wake this guest: its time goes by with the host's, and no instruction runs."""
+        """Nothing but the user can wake this guest: its time goes by with the host's, and no instruction runs.
+
+        In the past the next piece sleeps for as long as the guest slept then.
+        """
+        timeline = self._debugger.timeline
+        if timeline is not None and timeline.in_past:
+            return
         self._asleep = True
         if self._pace.speed.kind == "times":
             self.machine.pass_time(self._pace.target(self.machine.now))
@@ -353,6 +436,60 @@ class Session:
         self._pace = Pace(speed)
         self._pace.start(self.machine.now)
 
+    # -- going back ---------------------------------------------------------------------------------------------------
+    @property
+    def _kept_past(self) -> Reverse:
+        if self._past is None:
+            raise MiniVMError(self._no_past or "this machine is closed")
+        return self._past
+
+    def _travel(self, way: Callable[[Reverse], Stop | None]) -> None:
+        """Let the machine stand, go a way through the past, and stand there; None leaves it as it was."""
+        past, before = self._kept_past, self.machine.cpu.as_dict()
+        self._pause(self._debugger)
+        self._searching.set()
+        try:
+            stop = self._way(past, way)
+        finally:
+            self._searching.clear()
+            self._given_up.clear()
+        if stop is not None:
+            self._before = before
+            self._stand(stop)
+
+    def _way(self, past: Reverse, way: Callable[[Reverse], Stop | None]) -> Stop | None:
+        """Go a way until it ends or the user gives up; a stop that was meant for the run before is none of that."""
+        while True:
+            self._debugger.take_stop()
+            with suppress(Interrupted):
+                stop = way(past)
+                if stop is None or stop.reason != "stopped":
+                    return stop
+            if self._given_up.is_set():
+                raise MiniVMError("given up; the machine is where it was")
+
+    def _who_wrote(self, what: str) -> Writer | None:
+        found: list[Writer] = []
+
+        def look(past: Reverse) -> Stop | None:
+            writer = past.who_wrote(what)
+            if writer is None:
+                return None
+            found.append(writer)
+            return Stop("who", f"{writer.text}, by the next instruction: {writer.instruction}")
+
+        self._travel(look)
+        return found[0] if found else None
+
+    def _scrub(self) -> None:
+        """Go to the newest wanted tick, and show it even when the next one waits already."""
+        with self._scrub_lock:
+            tick, self._scrub_tick = self._scrub_tick, None
+        if tick is not None:
+            self._travel(lambda past: _near(past, tick))
+            if not self.hold:
+                self._give_view()
+
     # -- what there is to see -----------------------------------------------------------------------------------------
     def _look(self) -> None:
         """Give a view of the running machine when there is something new: all panels, or the live ones."""
@@ -394,6 +531,8 @@ class Session:
         machine, debugger = self.machine, self._debugger
         ticks_rate, steps_rate = self._measure()
         cpu = machine.cpu
+        timeline = debugger.timeline
+        self.life.look(machine, timeline)
         return View(
             running=self._goal is not None,
             stop=self._stop,
@@ -413,6 +552,7 @@ class Session:
             instructions_per_second=steps_rate,
             points=tuple(map(_point, debugger.entries())),
             panels={name: self._collected(collectors[name]) for name in wanted},
+            history=None if timeline is None else history_of(timeline),
         )
 
     def _collected(self, collect: Collector) -> object:
@@ -438,6 +578,27 @@ class Session:
         if self.machine.console is None:
             raise MiniVMError("this machine has no console")
         return self.machine.console
+
+
+def _why_no_past(machine: Machine, history: int) -> str:
+    if history <= 0:
+        return "no past is kept: the history is off (--history MB keeps one)"
+    return "" if machine.journal is None else "no past is kept while the run is recorded (--record)"
+
+
+def _switch(past: Reverse, number: int) -> Stop:
+    past.timeline.switch(number)
+    return Stop("limit", f"the end of what was branch {number}")
+
+
+def _near(past: Reverse, tick: int) -> Stop:
+    """Go to a safe point near `tick`: inside a block only steps would find the place."""
+    timeline: Timeline = past.timeline
+    tick = max(timeline.begin, min(tick, timeline.end))
+    if tick < timeline.end:
+        timeline.start_at(tick)
+        tick = timeline.machine.now
+    return past.go_to(min(tick, timeline.end))
 
 
 def _point(entry: Entry) -> Point:

@@ -4,6 +4,7 @@ from rich.text import Text
 from textual.widget import Widget
 
 from minivm.machine import NS_PER_SECOND
+from minivm.tui.past import span_words
 from minivm.tui.session import View
 
 MODES = {
@@ -48,6 +49,9 @@ class Status(Widget):
         text.append(f" {view.where}", style="bold")
         if view.stop is not None and view.stop.reason not in ("step", "stopped"):
             text.append(f"  {view.stop.text}", style=colours["warning"])
+        if view.history is not None and view.history.in_past:
+            before = span_words(view.history.end - view.history.now)
+            text.append(f"  {before} before the end", style=f"bold {colours['secondary']}")
         text.append(f"  {MODES.get(view.mode, view.mode)}  {view.now_ns / NS_PER_SECOND:.6f} s")
         text.append(f"  {view.ticks:,} ticks  speed {view.speed}{_rate(view)}", style="dim")
         return text
@@ -58,11 +62,14 @@ class Status(Widget):
 
 
 def _state(view: View) -> tuple[str, str]:
+    past = view.history is not None and view.history.in_past
     if view.running:
+        if past:
+            return "REPLAY", "secondary"
         return ("ASLEEP", "primary") if view.halted else ("RUNNING", "success")
     if view.stop is not None and (view.stop.ended is not None or view.stop.reason == "error"):
         return "ENDED" if view.stop.ended is not None else "ERROR", "error"
-    return "PAUSED", "warning"
+    return ("PAST", "secondary") if past else ("PAUSED", "warning")
 
 
 def _rate(view: View) -> str:

@@ -16,11 +16,12 @@ from minivm.tui.panels.listing import Listing, Part, Row, row, sentence
 
 @record
 class Chips:
-    """The names of all chips, and what the open ones hold."""
+    """The names of all chips, what the open ones hold, and the first port of each."""
 
     names: tuple[str, ...]
     reports: dict[str, ChipReport]
     now: int
+    bases: dict[str, int]
 
 
 class DevicesPanel(ListingPanel):
@@ -31,11 +32,13 @@ class DevicesPanel(ListingPanel):
     help = (
         "The machine's chips, each with its registers as they are now, by the datasheet's names and in words. "
         "Looking changes nothing, not even where a real read would.\n\n"
-        "Enter, a click, or Right and Left open and close a chip or a register; A opens all chips or closes them."
+        "Enter, a click, or Right and Left open and close a chip or a register; A opens all chips or closes them. "
+        "**W** goes back in time to the last access of the port of the register at the cursor."
     )
-    keys = "Enter open, A all"
+    keys = "Enter open, A all, W who"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "all", "All", show=False),
+        Binding("w", "who", "Who wrote this?", show=False),
         Binding("right", "open(True)", "Open", show=False),
         Binding("left", "open(False)", "Close", show=False),
     ]
@@ -49,7 +52,8 @@ class DevicesPanel(ListingPanel):
         """Ask the chips that are open."""
         names, machine = tuple(chip_names(debugger.machine)), debugger.machine
         reports = {name: report for name in names if name in self.open and (report := inspect_chip(machine, name))}
-        return Chips(names, reports, machine.now)
+        bases = {mapping.name: mapping.base for mapping in machine.ports.mappings()}
+        return Chips(names, reports, machine.now, bases)
 
     def rows(self, data: Chips) -> Iterable[Row]:
         """Return the tree."""
@@ -92,6 +96,24 @@ class DevicesPanel(ListingPanel):
             self.open = frozenset() if names <= self.open else self.open | names
             self.redraw()
             self.look_again()
+
+    def action_who(self) -> None:
+        """Go to the last access of the port of the register at the cursor."""
+        port = self._port_at(self.listing.current.key if self.listing.current is not None else "")
+        if port is None:
+            self.say("put the cursor on a register that has a port; Enter opens a chip")
+        else:
+            self.who_wrote(f"port {port:#x}")
+
+    def _port_at(self, key: str) -> int | None:
+        chip, _, rest = key.partition("/")
+        report, base = (
+            (self.data.reports.get(chip), self.data.bases.get(chip)) if self.data is not None else (None, None)
+        )
+        if report is None or base is None or not rest:
+            return None
+        name = rest.rpartition(":")[0] or rest
+        return next((base + one.register.offset for one in report.registers if one.register.name in (rest, name)), None)
 
     def unfold(self) -> bool:
         """Open all chips."""

@@ -48,16 +48,18 @@ class MemoryPanel(ListingPanel):
         "Bytes that changed since the last look are marked. ?? is no memory, or a device.\n\n"
         "G goes to an address or expression (7C00h, ss:sp, main+4) and stays there; F follows the stack, DS:SI, ES:DI "
         "or CS:IP as they move. Arrows move byte by byte, Page Up and Page Down turn the page. E changes bytes at the "
-        "cursor: hexadecimal ones (90 90) or a text in quotes. Enter follows the address that is stored there.\n\n"
+        "cursor: hexadecimal ones (90 90) or a text in quotes. Enter follows the address that is stored there. "
+        "**W** goes back in time to the instruction that wrote the byte at the cursor last.\n\n"
         "/ searches all memory for bytes (`de ad be ef`) or a text, in quotes if it looks like bytes; N and Shift+N "
         "go to the next and the previous place."
     )
-    keys = "G goto, F follow, E edit, / find"
+    keys = "G goto, F follow, E edit, W who, / find"
     question = 'Search memory: "text" or bytes, as de ad be ef'
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("g", "goto", "Go to", show=False),
         Binding("f", "follow_next", "Follow", show=False),
         Binding("e", "edit", "Edit", show=False),
+        Binding("w", "who", "Who wrote this?", show=False),
         Binding("left", "step(-1)", "Left", show=False),
         Binding("right", "step(1)", "Right", show=False),
     ]
@@ -203,6 +205,10 @@ class MemoryPanel(ListingPanel):
         """Move the cursor by bytes."""
         self.follow(max(0, self.at + by))
         self.look_again()
+
+    def action_who(self) -> None:
+        """Go to where the byte at the cursor was written last."""
+        self.who_wrote(f"byte [{self.at:#x}]")
 
     def action_edit(self) -> None:
         """Ask for the bytes to put at the cursor."""

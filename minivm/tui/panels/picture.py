@@ -189,7 +189,8 @@ class PicturePanel(ListingPanel):
             address = cells[self._turn]
             self._look_at(space, address, cell, now)
             if coverage is not None:
-                self._touched[address, cell] = reduce(or_, set(coverage.touched(address, cell)), 0) & 7
+                touched = coverage.touched(address, cell).strip(b"\0")  # most of it is nothing but zeros
+                self._touched[address, cell] = reduce(or_, set(touched), 0) & 7
         return all((address, cell) in self._seen for address in cells)
 
     def _look_at(self, space: AddressSpace, address: int, cell: int, now: int) -> None:

@@ -67,7 +67,8 @@ class RegistersPanel(AskingPanel, can_focus=True):
         "The CPU's registers in the width of its mode. **Bold and underlined** values changed since the machine last "
         "stood still. Of the flags, capital letters are set. Segments show selector and base.\n\n"
         "Arrows choose a register, Enter or a second click edits it in its place: a number or an expression (`1234h`, "
-        "`bx + 2`, for a flag `0` or `1`); Enter stores it, Escape leaves it as it was.\n\n"
+        "`bx + 2`, for a flag `0` or `1`); Enter stores it, Escape leaves it as it was. "
+        "**W** goes back in time to the instruction that changed it last.\n\n"
         "**F** turns to the FPU and SSE and back: control, status and MXCSR with the names of their bits, ST0 to ST7 "
         "with their tags, XMM registers as one number, as four floats and as two doubles."
     )
@@ -76,6 +77,7 @@ class RegistersPanel(AskingPanel, can_focus=True):
         Binding("down,right", "move(1)", "Next", show=False),
         Binding("enter", "edit", "Edit", show=False),
         Binding("f", "page", "FPU", show=False),
+        Binding("w", "who", "Who wrote this?", show=False),
     ]
 
     def __init__(self) -> None:
@@ -99,7 +101,7 @@ class RegistersPanel(AskingPanel, can_focus=True):
 
     def on_mount(self) -> None:
         """Write the keys on the lower edge."""
-        self.border_subtitle = "F: FPU and SSE"
+        self.border_subtitle = "W: who, F: FPU and SSE"
 
     def collect(self, debugger: Debugger) -> object:
         """Return what a view does not have: the hidden bases, and the tables."""
@@ -164,8 +166,15 @@ class RegistersPanel(AskingPanel, can_focus=True):
     def action_page(self) -> None:
         """Turn to the FPU and SSE, or back."""
         self.fpu_page, self._top = not self.fpu_page, 0
-        self.border_subtitle = "F: the CPU" if self.fpu_page else "F: FPU and SSE"
+        self.border_subtitle = "F: the CPU" if self.fpu_page else "W: who, F: FPU and SSE"
         self.look_again()
+
+    def action_who(self) -> None:
+        """Go to where the chosen register was changed last."""
+        if self._items:
+            self.who_wrote(self._items[self.chosen % len(self._items)].register)
+        else:
+            self.say("F goes back to the registers that can be asked for")
 
     def action_edit(self) -> None:
         """Lay a line to type into over the chosen register's value."""

@@ -9,9 +9,10 @@ from textual.binding import Binding, BindingType
 
 from minivm.core.record import record
 from minivm.debug.debugger import Debugger
-from minivm.debug.recorder import Event, Recorder, event_words
+from minivm.debug.recorder import Event, event_words
 from minivm.tui.panels.base import ListingPanel
 from minivm.tui.panels.listing import Listing, Part, Row, row, sentence
+from minivm.tui.session import Session
 
 SHOWN_EVENTS = 400
 _FILTERS: dict[str, tuple[str, ...]] = {
@@ -62,39 +63,36 @@ class TracePanel(ListingPanel):
         super().__init__(**named)
         self.listing = Listing(tail=True)
         self.filter = "everything"
-        self._recorder: Recorder | None = None
         self._told: deque[Told] = deque(maxlen=SHOWN_EVENTS)
-        self._seen = 0
+        self._seen = self._cuts = 0
         self._wanted = False
+        self._known_session: Session | None = None  # the way to it is the user interface's
         self._whole = False  # show all that is kept, and stand still
         self._held: Events | None = None
 
     # -- recording ------------------------------------------------------------------------------------------------
     def on_show(self) -> None:
         """Record from now on."""
-        self._wanted = True
+        self._wanted, self._known_session = True, self.session
         self.look_again()
 
     def on_hide(self) -> None:
         """Record no more."""
-        self._wanted = False
-        self.session.call(self._stop)
+        self._wanted, session = False, self._known_session
+        if session is not None:
+            session.call(lambda debugger: session.record("trace", self._wanted))
 
     def on_unmount(self) -> None:
         """Record no more."""
         self.on_hide()
 
-    def _stop(self, debugger: Debugger) -> None:
-        if not self._wanted and self._recorder is not None:
-            self._recorder.stop()
-
-    def collect(self, debugger: Debugger) -> Events:
-        """Take over what is new; the recorder is started when it does not run yet."""
-        if self._recorder is None:
-            self._recorder = Recorder(debugger)
-        recorder = self._recorder
-        if self._wanted and not recorder.running:
-            recorder.start()
+    def collect(self, debugger: Debugger) -> Events | None:
+        """Take over what is new, after a way back what is left; start the recorder when it does not run yet."""
+        session = self._known_session
+        if session is None:
+            return None
+        recorder = session.recorder
+        session.record("trace", self._wanted)
         if self._held is not None:
             return self._held
         total = sum(recorder.counts.values())
@@ -102,6 +100,9 @@ class TracePanel(ListingPanel):
             told = tuple(Told(event, event_words(debugger, event)) for event in recorder.events)
             self._held = Events(told, tuple(recorder.counts.items()))
             return self._held
+        if recorder.cuts != self._cuts:
+            self._cuts, self._seen = recorder.cuts, 0
+            self._told.clear()
         new = min(total - self._seen, len(recorder.events), SHOWN_EVENTS)
         self._seen = total
         for event in islice(recorder.events, len(recorder.events) - new, None):
@@ -135,8 +136,10 @@ class TracePanel(ListingPanel):
     def action_copy_all(self) -> None:
         """Copy all events that are kept."""
 
+        session = self.session
+
         def told(debugger: Debugger) -> str:
-            events = self._recorder.events if self._recorder is not None else ()
+            events = session.recorder.events
             return "\n".join(_event_row(Told(one, event_words(debugger, one))).text.rstrip() for one in events)
 
         self.command(told, lambda text: self.copy(text, "copied all events"))

@@ -1,67 +1,55 @@
-"""What has run is marked in the code, and what was touched in the memory map."""
+"""What has run is marked in the code, and what was touched in the memory map; by the real engine."""
+
+import asyncio
 
 from minivm.tui.panels.code import CodePanel
 from minivm.tui.panels.picture import PicturePanel
 
-
-class FakeCoverage:
-    """The first two instructions at 7C00h have run; the page at 8000h was written, 9000h read and executed."""
-
-    def ran(self, linear, length):
-        return bytes(0x7C00 <= linear + offset < 0x7C04 for offset in range(length))
-
-    def touched(self, physical, length):
-        return bytes({0x8: 2, 0x9: 5}.get(physical + offset >> 12, 0) for offset in range(length))
+TOUCHES = "mov al, [0x9000]\nmov [0x8000], al\nhlt"
 
 
-class Covered:
-    """An engine's two names for coverage, laid over a real engine."""
-
-    def __init__(self, monkeypatch):
-        self.asked = []
-        self.monkeypatch = monkeypatch
-
-    async def lay_over(self, stage):
-        def over(debugger):
-            kind = type(debugger.engine)
-            self.monkeypatch.setattr(kind, "coverage", FakeCoverage(), raising=False)
-            self.monkeypatch.setattr(kind, "cover", lambda engine, reads: self.asked.append(reads), raising=False)
-
-        await stage.do(over)
+def marks(stage):
+    lines = [line for line in stage.panel.render().plain.splitlines() if "0000:7C0" in line]
+    return [line[2] for line in lines]
 
 
-def test_what_has_run_is_marked_in_the_code(play_panel, guest_of, monkeypatch):
+def test_what_has_run_is_marked_in_the_code(play_panel, guest_of):
     async def scenario(stage):
-        await Covered(monkeypatch).lay_over(stage)
-        lines = [line for line in stage.panel.render().plain.splitlines() if "0000:7C0" in line]
-        assert [line[2] for line in lines[:3]] == ["▏", "▏", " "]
+        assert marks(stage)[:3] == [" ", " ", " "]
+        await stage.step(2)
+        assert marks(stage)[:4] == ["▏", "▏", " ", " "]
+        await stage.do(lambda debugger: debugger.run_to(0x7C0A))
+        assert marks(stage)[:6] == ["▏", "▏", "▏", " ", "▏", " "]
 
-    play_panel(CodePanel(), scenario, guest_of("mov al, 1\nmov al, 2\nmov al, 3\nhlt"))
+    play_panel(CodePanel(), scenario, guest_of("mov al, 1\nmov al, 2\njmp on\nmov al, 3\non: mov al, 4\nhlt"))
 
 
-def test_what_was_touched_has_its_colour_in_the_map(play_panel, monkeypatch):
+def test_what_was_touched_has_its_colour_in_the_map(play_panel, guest_of):
     async def scenario(stage):
-        await Covered(monkeypatch).lay_over(stage)
+        await stage.do(lambda debugger: debugger.resume(1))
         for _ in range(6):
             await stage.do(lambda debugger: None)
         roles = {part.role for row in stage.panel.listing.rows[1:-2] for part in row.parts}
-        assert {"written", "read-executed"} <= roles
+        assert {"read", "written"} <= roles
+        assert any(bits & 4 for bits in stage.panel._touched.values())
         assert "reads slow the guest" in stage.text
 
-    play_panel(PicturePanel(), scenario)
+    play_panel(PicturePanel(), scenario, guest_of(TOUCHES))
 
 
-def test_reads_are_noticed_only_while_the_map_is_seen(play_panel, monkeypatch):
+def test_reads_are_noticed_only_while_the_map_is_seen(play_panel, guest_of):
     async def scenario(stage):
-        covered = Covered(monkeypatch)
-        await covered.lay_over(stage)
+        def read_mark(debugger):
+            return debugger.engine.coverage.touched(0x9000, 1)[0]
+
         stage.panel.display = False
         await stage.pilot.pause(0.1)
-        await stage.do(lambda debugger: None)
-        assert covered.asked[-1] is False
+        await stage.do(lambda debugger: debugger.step())
+        assert await asyncio.wrap_future(stage.session.call(read_mark)) == 0
         stage.panel.display = True
         await stage.pilot.pause(0.1)
-        await stage.do(lambda debugger: None)
-        assert covered.asked[-1] is True
+        await stage.do(lambda debugger: debugger.set_register("ip", 0x7C00))
+        await stage.do(lambda debugger: debugger.step())
+        assert await asyncio.wrap_future(stage.session.call(read_mark)) == 1
 
-    play_panel(PicturePanel(), scenario)
+    play_panel(PicturePanel(), scenario, guest_of(TOUCHES))

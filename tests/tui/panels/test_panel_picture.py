@@ -20,7 +20,7 @@ def test_all_memory_is_drawn_with_code_stack_and_rom(play_panel):
         await stage.press("home")
         await whole(stage)
         lines = stage.text.splitlines()
-        assert "00000000-047FFFFF" in lines[0]
+        assert "00000000-045FFFFF" in lines[0]
         assert "►" in lines[1]
         assert "?" not in "".join(lines[1:-1])
         assert set(lines[20][10:]) == {"·"}
@@ -43,7 +43,7 @@ def test_zooming_in_shows_the_boot_sector_and_what_ran(play_panel):
         await stage.press("x")
         assert "4 bytes a character" in stage.text
         await stage.press("home")
-        assert "00000000-047FFFFF" in stage.text
+        assert "00000000-045FFFFF" in stage.text
         await stage.press("end")
         assert "00000000-001" in stage.text
 
