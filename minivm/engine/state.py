@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from minivm.core.record import record, replace
 from minivm.engine import library
 from minivm.engine.base import Autopsy
-from minivm.engine.cpustate import AC, CS, IF, IOPL_MASK, RF, TF, VM, CpuHead, SegmentCache
+from minivm.engine.cpustate import IF, CpuHead, SegmentCache
 
 if TYPE_CHECKING:
     from minivm.engine.unicorn import UnicornEngine
@@ -166,9 +166,10 @@ def take(engine: "UnicornEngine") -> CpuState:
         **values,  # type: ignore[arg-type]
         rip=head.eip, rflags=engine.cpu.rflags, hflags=head.hflags, hflags2=head.hflags2, efer=engine.efer,
         msrs=tuple((index, value) for index, usual in MSRS.items() if (value := engine.msr(index)) != usual),
-        fpu=_take_fpu(engine), a20_open=head.a20_mask == -1, intr=bool(cell.window), nmi_pending=engine._nmi_pending,
-        retired=cell.retired, block=_take_block(engine), exits=tuple(sorted(engine._counts.items())),
-        port_reads=engine.port_reads, port_writes=engine.port_writes, shutdown=engine._shutdown,
+        fpu=_take_fpu(engine), a20_open=head.a20_mask == -1, intr=bool(cell.window),
+        nmi_pending=engine._runs.nmi_pending, retired=cell.retired, block=_take_block(engine),
+        exits=tuple(sorted(engine._traps.counts.items())),
+        port_reads=engine._accesses.reads, port_writes=engine._accesses.writes, shutdown=engine._traps.shutdown,
     )  # fmt: skip
 
 
@@ -190,8 +191,8 @@ def _take_fpu(engine: "UnicornEngine") -> FpuState:
 
 def _take_block(engine: "UnicornEngine") -> BlockState:
     """Return where the engine stands; of a block that is over, only what may come again (a cut-off rest)."""
-    cell, entered = engine._cell, engine._mid_block
-    looked_up = (engine._block_ip, engine._block_rf, engine._block_mode) if entered else (0, 0, (0, 0, 0))
+    cell, entered = engine._cell, engine._booking.mid_block
+    looked_up = engine._steps.looked_up if entered else (0, 0, (0, 0, 0))
     return BlockState(cell.address, cell.size, cell.start, entered, *looked_up)
 
 
@@ -213,7 +214,7 @@ def put(engine: "UnicornEngine", state: CpuState) -> None:
     engine.set_careful(engine._careful)
     _put_bookkeeping(engine, state)
     if state.block.entered:
-        engine._drop_stale_code()
+        engine._steps.drop_stale_code()
 
 
 def _put_head(head: CpuHead, engine: "UnicornEngine", state: CpuState) -> None:
@@ -259,7 +260,7 @@ def _put_debug_registers(engine: "UnicornEngine", state: CpuState) -> None:
     if armed:
         _change_dr7(engine, state.dr7)
         _put_head(engine._head, engine, state)
-        engine._stale_code = True
+        engine._steps.stale_code = True
 
 
 def _change_dr7(engine: "UnicornEngine", value: int) -> None:
@@ -271,30 +272,16 @@ def _change_dr7(engine: "UnicornEngine", value: int) -> None:
         engine.set_raw_register(REG_DR7, value.to_bytes(8, "little"))
 
 
-def translate_entered_block(engine: "UnicornEngine") -> None:
-    """Have the block that a step has entered translated, as it was when it was entered.
-
-    Whether a block rewrites itself is seen by its translation being gone; here it went for another reason.
-    """
-    head = engine._head
-    hflags, flags, base = engine._block_mode
-    rflags, kept = engine.cpu.rflags, (head.eip, head.hflags, head.segs[CS].base)
-    engine.cpu.rflags = rflags & ~(TF | IOPL_MASK | VM | AC | RF) | flags | engine._block_rf
-    head.eip, head.hflags, head.segs[CS].base = engine._block_ip, hflags, base
-    engine._look_at_block()
-    engine.cpu.rflags = rflags
-    head.eip, head.hflags, head.segs[CS].base = kept
-
-
 def _put_bookkeeping(engine: "UnicornEngine", state: CpuState) -> None:
     cell, block = engine._cell, state.block
+    runs, steps, tlb, traps, accesses = engine._runs, engine._steps, engine._tlb, engine._traps, engine._accesses
     cell.retired, cell.window = state.retired, IF if state.intr else 0
     cell.address, cell.size, cell.start = block.address, block.size, block.start
-    engine._mid_block = block.entered
-    engine._block_ip, engine._block_rf, engine._block_mode = block.ip, block.resume, block.mode
-    engine._nmi_pending, engine._shutdown = state.nmi_pending, state.shutdown
-    engine._counts = dict(state.exits)
-    engine.port_reads, engine.port_writes = state.port_reads, state.port_writes
-    engine._attention = engine._noticed = engine._delivered = False
-    engine._retry = engine._retry_of_fetch = False
-    engine._failure = None
+    engine._booking.mid_block = block.entered
+    steps.looked_up = block.ip, block.resume, block.mode
+    runs.nmi_pending, traps.shutdown = state.nmi_pending, state.shutdown
+    traps.counts = dict(state.exits)
+    accesses.reads, accesses.writes = state.port_reads, state.port_writes
+    runs.attention = steps.noticed = traps.delivered = False
+    tlb.retry = tlb.retry_of_fetch = False
+    traps.failure = None

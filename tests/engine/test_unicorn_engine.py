@@ -25,8 +25,8 @@ from engine_bench import (
 import minivm
 from minivm.engine import library
 from minivm.engine.base import Attention, Halted, Ran, Shutdown, Stopped
+from minivm.engine.booking import IO_TICKS, RDTSC_TICKS, SPIN_TICKS
 from minivm.engine.cpustate import IF, RSP
-from minivm.engine.unicorn import IO_TICKS, RDTSC_TICKS, SPIN_TICKS
 from minivm.machine import Machine
 
 LONG = 1_000_000
