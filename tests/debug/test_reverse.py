@@ -11,6 +11,7 @@ from minivm.debug.code import assemble
 from minivm.debug.debugger import Debugger
 from minivm.debug.reverse import Reverse
 from minivm.errors import MiniVMError
+from minivm.machine import Ended
 
 HEAD = """
     org 7C00h
@@ -422,9 +423,14 @@ def test_a_hot_breakpoint_does_not_end_each_loop_on_the_way(monkeypatch: pytest.
     with started("mov ecx, 200000\nturn: inc eax\n dec ecx\n jnz turn\npast: nop\n") as (reverse, at):
         reverse.debugger.run_to(at["past"])
         reverse.debugger.break_at(at["turn"])
-        runs = []
+        runs: list[int] = []
         run_to = reverse.machine.run_to
-        monkeypatch.setattr(reverse.machine, "run_to", lambda position: runs.append(position) or run_to(position))
+
+        def counted(position: int) -> Ended:
+            runs.append(position)
+            return run_to(position)
+
+        monkeypatch.setattr(reverse.machine, "run_to", counted)
         assert reverse.step().reason == "step"
         assert reverse.go_to(reverse.timeline.end // 2).reason == "limit"
         assert len(runs) < 100
