@@ -22,7 +22,7 @@ from minivm.debug.debugger import Breakpoint, Debugger, Entry, Stop
 from minivm.debug.recorder import Recorder
 from minivm.debug.reverse import Reverse, Writer
 from minivm.debug.symbols import SymbolTable
-from minivm.debug.timeline import BUDGET_BYTES, Interrupted, Timeline
+from minivm.debug.timeline import BUDGET_BYTES, KEYFRAME_COST, Interrupted, Timeline
 from minivm.errors import MiniVMError
 from minivm.machine import NS_PER_MS, Machine
 from minivm.tui.goals import Goal, Onward, Out, To, over
@@ -39,6 +39,9 @@ REST = 12
 LONGEST_REST_S = 0.25
 SERIAL_TAIL = 8192
 _RATE_S = 0.5
+_KEYFRAME_S = 0.1
+"""A fast guest's keyframes lie so far apart by the host's clock: going back runs no longer than that again."""
+_SOON_S = 0.03
 
 T = TypeVar("T")
 Collector = Callable[[Debugger], object]
@@ -122,7 +125,7 @@ class Session:
         self._no_past = _why_no_past(machine, history)
         self._past: Reverse | None = None
         if not self._no_past:
-            self._debugger.travel(budget_bytes=history)
+            self._debugger.travel(budget_bytes=history, every=2 * KEYFRAME_COST)
             self._past = Reverse(self._debugger)
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._collectors: Mapping[str, Collector] = {}
@@ -563,11 +566,17 @@ class Session:
 
     def _measure(self) -> tuple[float, float]:
         now, (began, ticks, steps) = time.monotonic(), self._measured
+        if self._goal is not None and now - began >= _SOON_S:
+            self._space_keyframes((self.machine.ticks - ticks) / (now - began))
         if self._goal is not None and now - began >= _RATE_S:
             seconds = now - began
             self._rates = ((self.machine.ticks - ticks) / seconds, (self._steps - steps) / seconds)
             self._measured = (now, self.machine.ticks, self._steps)
         return self._rates
+
+    def _space_keyframes(self, ticks_per_second: float) -> None:
+        if self._debugger.timeline is not None:
+            self._debugger.timeline.every = max(KEYFRAME_COST, round(ticks_per_second * _KEYFRAME_S))
 
     def _serial_tail(self) -> str:
         data = bytes(self._console.serial.data[-SERIAL_TAIL:])
