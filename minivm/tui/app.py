@@ -1,5 +1,6 @@
 """The application: panels on a desk, keys, a command line, and the way from a view to the panels."""
 
+import gc
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -58,6 +59,10 @@ PANELS = {
 
 SWITCH_S = 0.0005
 """How long a thread may keep Python while another wants it: the machine's callbacks must not wait for the drawing."""
+
+FREEZE_AGAIN_S = 2.0
+"""What is there at the start, and so much later, is left out by the garbage collector: looking through it takes 100 to
+200 ms, during which neither thread does anything. Modules that panels import at their first look come in between."""
 
 _GUESTS_KEYBOARD = frozenset({"guest", "panel", "quit_now"})
 """What can be done while the guest has the keyboard."""
@@ -210,11 +215,14 @@ class MiniVMApp(App[None], inherit_bindings=False):
 
     def on_unmount(self) -> None:
         """Leave the interpreter as it was."""
+        gc.unfreeze()
         sys.setswitchinterval(self._switch_interval)
 
     async def _begin(self) -> None:
         self._begun = True
         self._arrange()
+        gc.freeze()
+        self.set_timer(FREEZE_AGAIN_S, gc.freeze)
         if self._autostart:
             self.session.resume()
         while self._early_keys:
