@@ -108,7 +108,7 @@ def test_a_recording_needs_no_other_file_and_names_no_folder(tmp_path):
 
 
 def test_an_image_too_large_for_the_file_is_looked_for_beside_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("minivm.recording.EMBED_BYTES", 100)
+    monkeypatch.setattr("minivm.recording.images.EMBED_BYTES", 100)
     disk = tmp_path / "big.img"
     disk.write_bytes(b"".join(blake2b(bytes([number])).digest() for number in range(64)) * 64)
     path = tmp_path / "run.mvr"
