@@ -597,7 +597,7 @@ def _why_no_past(machine: Machine, history: int) -> str:
 
 def _switch(past: Reverse, number: int) -> Stop:
     past.timeline.switch(number)
-    return Stop("limit", f"the end of what was branch {number}")
+    return Stop("branch", f"the end of what was branch {number}")
 
 
 def _near(past: Reverse, tick: int) -> Stop:

@@ -47,7 +47,7 @@ class Status(Widget):
         if guest_has_keys:
             text.append(" keys go to the guest, F12 or Ctrl+] takes them back ", style=f"bold {colours['warning']}")
         text.append(f" {view.where}", style="bold")
-        if view.stop is not None and view.stop.reason not in ("step", "stopped"):
+        if view.stop is not None and view.stop.reason not in ("step", "stopped", "limit"):
             text.append(f"  {view.stop.text}", style=colours["warning"])
         if view.history is not None and view.history.in_past:
             before = span_words(view.history.end - view.history.now)

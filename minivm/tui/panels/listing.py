@@ -224,7 +224,8 @@ class Listing(ScrollView, can_focus=True):
             return Strip.blank(width, base)
         at, parts = self._lines[line]
         if at == self.cursor:
-            base += Style(bgcolor=self.get_component_styles("listing--line").background.rich_color)
+            line_colour = self.background_colors[1] + self.get_component_styles("listing--line").background
+            base += Style(bgcolor=line_colour.rich_color)
         segments = [Segment(part.text, self._style(base, part)) for part in parts]
         strip = Strip(segments)
         if self.wanted:

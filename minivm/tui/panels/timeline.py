@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from itertools import pairwise
+from math import log1p
 from typing import Any, ClassVar
 
 from textual import events
@@ -297,7 +298,8 @@ def bar(data: Told, width: int, measure: Callable[[Sample], int]) -> list[Part]:
 
 
 def _height(count: float, top: float) -> str:
-    return _HEIGHTS[0] if count <= 0 else _HEIGHTS[1 + min(7, int(7 * count / top))]
+    """Return a bar by the logarithm: a burst must not hide all the rest."""
+    return _HEIGHTS[0] if count <= 0 else _HEIGHTS[1 + min(7, int(7 * log1p(count) / log1p(top)))]
 
 
 def signs(found: Iterable[Moment], begin: int, end: int, width: int) -> str:
