@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from minivm.debug.careful import careful_of
 from minivm.debug.editing import Editor
 from minivm.debug.entries import Breakpoint, Catch, Entries, Watchpoint
+from minivm.debug.expressions import Expression
 from minivm.debug.inspect_paging import physical_of
 from minivm.engine.watch import EDGE, Range
 from minivm.machine import Machine
@@ -31,7 +32,10 @@ class Arming:
     look there itself.
     """
 
-    def __init__(self, machine: Machine, entries: Entries, editor: Editor) -> None:
+    def __init__(
+        self, machine: Machine, entries: Entries, editor: Editor, value_of: Callable[[Expression], int]
+    ) -> None:
+        self._value_of = value_of
         self.accesses: list[tuple[str, int, int, int]] = []
         self.ports: list[tuple[str, int, int, int]] = []
         self.events: list[tuple[str, int]] = []
@@ -41,7 +45,7 @@ class Arming:
         self._engine: Any = machine.engine
         self._entries = entries
         self._editor = editor
-        self._catches_ports = False
+        self._catches_ports = self._watches_registers = False
         self._ranges: list[Range] = []
         self._outer_trace: Callable[[str, int, str], None] | None = getattr(machine.engine, "trace", None)
 
@@ -51,16 +55,17 @@ class Arming:
         self._arm_watches()
         kinds = {entry.kind for entry in self._entries.armed(Catch)}
         self.every_block = bool(kinds & {"mode", "privilege"})
-        if self._catches_ports != ("port" in kinds):
-            self._catches_ports = "port" in kinds
+        registers = any(entry.seldom for entry in self._entries.armed(Watchpoint))
+        if (self._catches_ports, self._watches_registers) != ("port" in kinds, registers):
+            self._catches_ports, self._watches_registers = "port" in kinds, registers
             self._arm_careful()
         self._engine.port_listener = self._note_port if self._catches_ports or self.listeners else None
         wanted = kinds & {"interrupt", "exception", "bios"}
-        self._engine.trace = self._note_event if wanted or self.listeners else self._outer_trace
+        self._engine.trace = self._note_event if wanted or self.listeners or registers else self._outer_trace
 
     def _arm_watches(self) -> None:
         watches = list(self._entries.armed(Watchpoint))
-        self.every_instruction = any(not entry.ranged for entry in watches)
+        self.every_instruction = any(not entry.noticed for entry in watches)
         ranges = [one for entry in watches if entry.ranged for one in self._ranges_of(entry)]
         if ranges == self._ranges:  # all translations go when this changes
             return
@@ -73,9 +78,9 @@ class Arming:
         self._engine.watch_memory(ranges, self._note_access if ranges else None)
 
     def _arm_careful(self) -> None:
-        wanted = self._catches_ports or bool(self._ranges)
-        careful = careful_of(ports=self._catches_ports, memory=bool(self._ranges)) if wanted else None
-        self._engine.set_careful(careful)
+        ports, memory, registers = self._catches_ports, bool(self._ranges), self._watches_registers
+        careful = careful_of(ports=ports, memory=memory, registers=registers) if ports or memory or registers else None
+        self._engine.set_careful(careful, self._has_register_changed if registers else None)
 
     # -- which memory -----------------------------------------------------------------------------------------------
     def _ranges_of(self, entry: Watchpoint) -> Iterator[Range]:
@@ -121,6 +126,10 @@ class Arming:
             self.ports.append((verb, port, size, value))
             self._engine.notice()
 
+    def _has_register_changed(self) -> bool:
+        watches = self._entries.armed(Watchpoint)
+        return any(entry.seldom and self._value_of(entry.expression) != entry.last for entry in watches)
+
     def _note_event(self, kind: str, vector: int, words: str) -> None:
         if self._outer_trace is not None:
             self._outer_trace(kind, vector, words)
@@ -129,6 +138,8 @@ class Arming:
         if any(_may_be(entry, kind, vector) for entry in self._entries.armed(Catch)):
             self.events.append((kind, vector))
             self._engine.stop()  # the next safe point is the handler's first instruction
+        if self._watches_registers:
+            self._engine.notice()
 
 
 def _edges_near(start: int, end: int) -> list[int]:

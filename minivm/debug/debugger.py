@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from minivm.debug.arming import Arming, Listener
+from minivm.debug.careful import SELDOM_WRITTEN
 from minivm.debug.code import Instruction, disassemble
 from minivm.debug.editing import Editor, physical_address
 from minivm.debug.entries import (
@@ -71,7 +72,7 @@ class Debugger:
         self._stop_wanted = False
         self._entries = Entries()
         self._editor = Editor(machine)
-        self._arming = Arming(machine, self._entries, self._editor)
+        self._arming = Arming(machine, self._entries, self._editor, lambda wanted: wanted.evaluate(self.context))
         self._hits = Hits(machine, self._entries, self._arming, self.context, where=self.where, rearm=self._arm)
 
     # -- what can stop the machine --------------------------------------------------------------------------------
@@ -108,6 +109,7 @@ class Debugger:
                 raise DebugError(f"{what} is not in memory; it cannot be watched")
         elif kind != "change":
             raise DebugError(f"{what} is not in memory; only its change can be watched")
+        entry.seldom = place is not None and place.kind == "register" and expression.registers <= SELDOM_WRITTEN
         entry.last = expression.evaluate(self.context)
         self._complete(entry, condition, ignore, False)
         return entry

@@ -70,12 +70,18 @@ class Watchpoint(Entry):
         self.start = self.end = 0  # the physical bytes; none for a register or a computed value
         self.linear: int | None = None
         self.fixed = False  # they stay where they are: no register has a part in the address
+        self.seldom = False  # a register, and few instructions write it
         self.last = 0
 
     @property
     def ranged(self) -> bool:
-        """True when the engine can notice the accesses; else every instruction is looked at."""
+        """True when the engine can notice the accesses to memory."""
         return self.start < self.end and (self.fixed or self.kind != "change")
+
+    @property
+    def noticed(self) -> bool:
+        """True when the engine can notice what happens; else every instruction is looked at."""
+        return self.ranged or self.seldom
 
 
 class Catch(Entry):

@@ -5,6 +5,8 @@ instruction of a block the gear looks up which block the run gear would execute 
 stay where they are, and both gears agree on where an interrupt may be taken.
 """
 
+from collections.abc import Callable
+
 from minivm.engine import library
 from minivm.engine.booking import Booking
 from minivm.engine.cpustate import AC, CR0_PG, CS, IOPL_MASK, RF, TF, VM, Registers
@@ -40,6 +42,7 @@ class StepGear:
         most_translated: int,
     ) -> None:
         self.noticed = False
+        self.ends: Callable[[], bool] | None = None
         self.breakpoints: frozenset[int] = frozenset()
         self.stale_code = False
         self.looked_up: tuple[int, int, tuple[int, int, int]] = (0, 0, (0, 0, 0))
@@ -85,7 +88,9 @@ class StepGear:
         return self.walk_to_block_end() or "attention"
 
     def _is_at_breakpoint(self) -> bool:
-        return self.noticed or self._cpu.linear_ip in self.breakpoints
+        if self.noticed or (self.ends is not None and self.ends()):
+            return True
+        return self._cpu.linear_ip in self.breakpoints
 
     # -- one step ---------------------------------------------------------------------------------------------------
     def step(self) -> str:

@@ -309,9 +309,13 @@ class UnicornEngine:
         self._watch.set(ranges, listener)
         self._steps.translate_entered_block()  # all translations are gone
 
-    def set_careful(self, careful: Careful | None) -> None:
-        """Execute the blocks of which `careful` says so in the step gear, where `notice` acts at once."""
+    def set_careful(self, careful: Careful | None, ends: Callable[[], bool] | None = None) -> None:
+        """Execute the blocks of which `careful` says so in the step gear, where `notice` acts at once.
+
+        There, the run also ends behind each instruction after which `ends` says so.
+        """
         self._careful = careful
+        self._steps.ends = ends
         self.thunk.look_over(self._look_over if careful is not None else None)
 
     def notice(self) -> None:

@@ -458,3 +458,20 @@ def test_the_place_is_told_with_its_symbol(bench: Callable[[str], Bench]) -> Non
     assert one.debugger.instruction().text == "mov cx, 5"
     assert [found.mnemonic for found in one.debugger.instructions(one.ip, 3)] == ["mov", "mov", "nop"]
     assert one.debugger.evaluate("inside - again") == 4
+
+
+@pytest.mark.parametrize("guest", ["protected", "v86", "ring3", "paging", "longmode", "syscall64", "exceptions"])
+def test_a_register_that_few_instructions_write_is_watched_at_full_speed(guest: str) -> None:
+    def changes(form: str) -> list[tuple[str, str, int]]:
+        with minivm.boot(guest) as machine:
+            debugger = Debugger(machine)
+            watches = [debugger.watch(form.format(name), "change") for name in ("cs", "ss", "ds", "fs", "cr0", "cr3")]
+            assert all(watch.noticed == (form == "{}") for watch in watches)
+            found = []
+            while len(found) < 60 and (stop := debugger.resume(ms=3)).reason == "watchpoint":
+                found.append((stop.text.replace(" + 0", ""), debugger.where(), machine.now))
+            return found
+
+    fast = changes("{}")
+    assert fast == changes("{} + 0")  # a computed value: every instruction is looked at
+    assert len(fast) >= 3
