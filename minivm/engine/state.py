@@ -145,6 +145,7 @@ _SEGMENTS = ("es", "cs", "ss", "ds", "fs", "gs")
 _TABLES = ("ldt", "tr", "gdt", "idt")
 _CONTROLS = (0, 2, 3, 4, 8)
 _DEBUGS = (0, 1, 2, 3, 6, 7)
+_DR6_RESET = 0xFFFF_0FF0
 _DR7, _DR7_ENABLES, _DR7_OFF = 7, 0xFF, 0x400
 _NUMBERS = {
     "control": (library.REG_FPCW, 2), "status": (library.REG_FPSW, 2), "tags": (library.REG_FPTAG, 2),
@@ -261,6 +262,15 @@ def _put_debug_registers(engine: "UnicornEngine", state: CpuState) -> None:
         _change_dr7(engine, state.dr7)
         _put_head(engine._head, engine, state)
         engine._steps.stale_code = True
+
+
+def reset_debug_registers(engine: "UnicornEngine") -> None:
+    """Put DR0 to DR7 to their values at power-on, with nothing armed (SDM vol. 3, table 9-1)."""
+    if _number(engine, REG_DR7, 8) & _DR7_ENABLES:
+        _change_dr7(engine, _DR7_OFF)
+    for index in _DEBUGS:
+        value = {6: _DR6_RESET, _DR7: _DR7_OFF}.get(index, 0)
+        engine.set_raw_register(REG_DR0 + index, value.to_bytes(8, "little"))
 
 
 def _change_dr7(engine: "UnicornEngine", value: int) -> None:

@@ -26,7 +26,7 @@ from minivm.engine.paging import peek_bytes
 from minivm.engine.power_on import RAW_REGISTERS, SYSTEM_CALL_MSRS, power_on
 from minivm.engine.running import HF2_NMI_MASK, RunGear
 from minivm.engine.shadow_tlb import ShadowTlb
-from minivm.engine.state import CpuState, put, take
+from minivm.engine.state import CpuState, put, reset_debug_registers, take
 from minivm.engine.stepping import StepGear
 from minivm.engine.thunk import BlockCell, Thunk
 from minivm.engine.traps import ExceptionFields, Trace, Traps
@@ -145,6 +145,7 @@ class UnicornEngine:
         power_on(self.cpu)
         for number, value in RAW_REGISTERS:
             self.set_raw_register(number, value.to_bytes(8, "little"))
+        reset_debug_registers(self)
         for index in SYSTEM_CALL_MSRS:
             self._library.dll.uc_reg_write(self._uc.handle, library.REG_MSR, ctypes.byref(library.Msr(index, 0)))
         self._runs.nmi_pending = False

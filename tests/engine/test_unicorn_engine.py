@@ -403,3 +403,15 @@ def test_a_reset_leaves_the_fpu_and_the_system_call_registers_as_the_sdm_says():
         assert engine.raw_register(library.REG_FPCW, 2) == b"\x40\x00"
         assert engine.raw_register(library.REG_MXCSR, 4) == b"\x80\x1f\x00\x00"
         assert engine.msr(0xC000_0082) == 0
+
+
+def test_a_reset_disarms_the_debug_registers() -> None:
+    # mov eax, 7C20h; mov dr0, eax; mov eax, 401h; mov dr7, eax; hlt; and at 7C20h: nop; hlt
+    armed = bytes.fromhex("b8207c0000 0f23c0 b801040000 0f23f8 f4").ljust(0x20, b"\x90") + b"\x90\xf4"
+    with Bench("32", armed) as bench:
+        bench.machine.run(ticks=30)
+        state = bench.engine.state()
+        assert (state.dr0, state.dr7 & 0x7FF) == (0x7C20, 0x401)
+        bench.engine.reset()
+        state = bench.engine.state()
+        assert (state.dr0, state.dr6, state.dr7) == (0, 0xFFFF_0FF0, 0x400)
