@@ -221,6 +221,7 @@ class MiniVMApp(App[None], inherit_bindings=False):
     async def _begin(self) -> None:
         self._begun = True
         self._arrange()
+        self.call_after_refresh(self.refresh_bindings)
         gc.freeze()
         self.set_timer(FREEZE_AGAIN_S, gc.freeze)
         if self._autostart:

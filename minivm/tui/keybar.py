@@ -22,6 +22,6 @@ class KeyBar(Footer):
             return
         shown = (one for one in screen.active_bindings.values() if one.binding.show)
         keys = tuple((one.binding.key, one.binding.description, one.enabled) for one in shown)
-        if keys != self._keys:
+        if keys != self._keys or not self.children:  # what was told before the bar could show it is told again
             self._keys = keys
             super().bindings_changed(screen)
