@@ -172,14 +172,16 @@ class _Scratch:
         Registers(head).rflags = 2
 
     def _find_efer(self) -> int:
-        """Write the MSR two ways and look for the one word that follows."""
+        """Write the MSR two ways and look for the word that follows; copies may lie behind it, as of the exceptions."""
         candidates = None
         for value in (0x501, 0xD01):  # long mode stays on, NXE changes
             msr = Msr(MSR_EFER, value)
             self._library.dll.uc_reg_write(self._uc.handle, REG_MSR, ctypes.byref(msr))
             now = self._words_equal_to(value)
             candidates = now if candidates is None else candidates & now
-        return self._only("EFER", candidates or set())
+        if not candidates:
+            raise EngineError(_not_found("EFER", self._library))
+        return min(candidates)
 
     def _find_exception_fields(self) -> tuple[int, int]:
         """Return the offsets of the error code and of the next instruction pointer, by a fault and two INTs.
