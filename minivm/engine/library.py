@@ -151,6 +151,7 @@ class Uc:
         self.handle = handle
         self._kept: list[object] = []
         self._ram: list[tuple[int, int, int]] = []
+        self._places: dict[int, int] = {}
 
     @property
     def address(self) -> int:
@@ -188,16 +189,24 @@ class Uc:
         `uc_ctl_remove_cache` takes linear addresses and goes through the guest's page tables. So QEMU's own function
         is called where the library exports it, by QEMU's name for the place: its number in all the guest's RAM.
         """
-        host = next((host + start - base for base, length, host in self._ram if base <= start < base + length), None)
-        name_of, forget = self.library.ram_address, self.library.forget_range
-        if host is None or name_of is None or forget is None:
-            self.control(_CTL_REMOVE_CACHE, c_uint64(start), c_uint64(end))
-            return
+        forget = self.library.forget_range
         while start < end:  # by pages: what was protected page by page need not lie together
-            piece = min(end - start, _PAGE - start % _PAGE)
-            place = name_of(self.handle, host)
-            forget(self.handle, place, place + piece)
-            start, host = start + piece, host + piece
+            page, offset = divmod(start, _PAGE)
+            place = self._places.get(page) or self._place(page)
+            piece = min(end - start, _PAGE - offset)
+            if place < 0:
+                self.control(_CTL_REMOVE_CACHE, c_uint64(start), c_uint64(start + piece))
+            else:
+                forget(self.handle, place + offset, place + offset + piece)
+            start += piece
+
+    def _place(self, page: int) -> int:
+        """Return QEMU's name for a page of RAM, and remember it; -1 where there is no RAM or no such function."""
+        base = page * _PAGE
+        hosts = [host + base - start for start, length, host in self._ram if start <= base < start + length]
+        known = hosts and self.library.ram_address is not None and self.library.forget_range is not None
+        self._places[page] = int(self.library.ram_address(self.handle, hosts[0])) if known else -1
+        return self._places[page]
 
     def hook(self, kind: int, callback: Any, *, begin: int = 1, end: int = 0, data: Any = None, insn: int = 0) -> int:
         """Add a hook and return its handle; `callback` and `data` are kept alive. `begin` > `end`: everywhere."""
@@ -235,6 +244,7 @@ class Uc:
 
     def protect(self, base: int, length: int, rights: int) -> None:
         """Let the guest do only what `rights` say with these physical pages; not while the engine runs."""
+        self._places.clear()  # the pages get names of their own
         status = self.library.dll.uc_mem_protect(self.handle, base, length, rights)
         self.library.check(status, f"protect the memory at {base:X}h")
 
