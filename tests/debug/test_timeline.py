@@ -101,7 +101,6 @@ class Walk:
             budget_bytes=self.chance.choice([1 << 20, 1 << 26]),
         )
         self.file = folder / f"{seed}.mvm"
-        self.branch = 0
         self.seen: dict[tuple[Any, Moment], str] = {}
         self.moments: list[Moment] = []
 
