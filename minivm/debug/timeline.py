@@ -140,7 +140,7 @@ class Timeline:
         while True:
             self._keep_if_due()
             goal = min(position, machine.now + max(1, self._next_cost - self._cost()))
-            ended = self._part(goal)
+            ended = self._part(goal) or self._do_inputs()
             self._arrived()
             if ended is not None:
                 return ended

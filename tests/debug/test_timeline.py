@@ -325,3 +325,17 @@ def test_a_machine_that_ended_is_over_again_at_its_end() -> None:
 def test_a_recorded_run_keeps_no_other_past(tmp_path: Path) -> None:
     with minivm.boot("echo", record=tmp_path / "it.mvr") as machine, pytest.raises(TimelineError, match="recorded"):
         Timeline(machine)
+
+
+def test_a_run_that_ends_where_an_input_came_does_it_again() -> None:
+    with minivm.boot(COUNTER, memory="1M") as machine:
+        timeline = Timeline(machine)
+        timeline.run_to(200_000)
+        place = timeline.moment()
+        machine.type("a")
+        after = machine.state_hash()
+        timeline.steps_back(7)
+        assert timeline.run_to(machine.now + 1).reason == "limit"  # the block ends at the input's place, or before
+        timeline.run_to(place.position)
+        assert (timeline.moment(), machine.state_hash()) == (place, after)
+        timeline.step()
