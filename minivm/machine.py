@@ -124,11 +124,10 @@ LIMIT, STOPPED, HALTED, POWERED_OFF = (Ended(reason) for reason in ("limit", "st
 
 
 @record
-class MachineState:
-    """A machine at a safe point, without RAM and disks, as a record of named plain values.
+class Standing:
+    """How a machine stands beside its parts, as named plain values.
 
-    `now` is the clock's time; `cpu` is the engine's state, `devices` that of each device by name, `console` the host's
-    end's (None without one). `request` is an end that somebody has asked for, `alarms` the order in which alarms ring:
+    `now` is the clock's time, `request` an end that somebody has asked for, `alarms` the order in which alarms ring:
     (due time, whose). The rest is as in `Machine`.
     """
 
@@ -141,6 +140,15 @@ class MachineState:
     request: Ended | None
     reset_wanted: bool
     alarms: tuple[tuple[int, str], ...]
+
+
+@record
+class MachineState(Standing):
+    """A machine at a safe point, without RAM and disks.
+
+    `cpu` is the engine's state, `devices` that of each device by name, `console` the host's end's (None without one).
+    """
+
     cpu: Any
     devices: dict[str, Any]
     console: Any

@@ -15,7 +15,7 @@ from minivm.core.plain import check_names, from_plain, to_plain
 from minivm.core.record import names, record, replace
 from minivm.engine.state import CpuState
 from minivm.errors import DiskError, MiniVMError, SnapshotError
-from minivm.machine import Ended, Machine, MachineState
+from minivm.machine import Machine, MachineState, Standing
 from minivm.storage import snapshot
 from minivm.storage.snapshot import Base, Contents, Info
 
@@ -27,27 +27,18 @@ _ZEROS = bytes(PAGE)
 
 
 @record
-class SavedMachine:
+class SavedMachine(Standing):
     """The section "machine": what is neither CPU nor device.
 
     `files` are the images that a reset loads again, by what they are for, and `image` the guest itself where it came
     from no file.
     """
 
-    now: int
-    halted: bool
-    halts: int
-    resets: int
-    idle_ns: int
-    ended: Ended | None
-    request: Ended | None
-    reset_wanted: bool
-    alarms: tuple[tuple[int, str], ...]
     files: dict[str, Base]
     image: bytes | None
 
 
-_OWN = tuple(name for name in names(SavedMachine) if name not in ("files", "image"))
+_OWN = names(Standing)
 
 
 # -- saving -----------------------------------------------------------------------------------------------------

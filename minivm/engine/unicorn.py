@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from minivm.core.bus import Bus
 from minivm.core.clock import Clock
-from minivm.core.memory import PAGE, AddressSpace
+from minivm.core.memory import AddressSpace
 from minivm.engine import library, mapping, probes
 from minivm.engine.accesses import Accesses, PortAccess
 from minivm.engine.base import Attention, Breakpoint, Exit, Halted, Ran, Shutdown, Stopped
@@ -122,7 +122,7 @@ class UnicornEngine:
         mapping.allow_harmless_accesses(self._uc, self.space)
         self._tlb.add_hook()
         self._accesses.add_hooks(self._uc)
-        self.space.memory.write_listeners.append(self._host_wrote)
+        self.space.memory.write_listeners.append(self._tlb.forget_code)
         stop_checks = self._no_exit_request()
         if stop_checks is not None:
             stop_checks.value = 1  # no stop check behind every load and store
@@ -169,8 +169,8 @@ class UnicornEngine:
     def close(self) -> None:
         """Free the engine; the RAM that it used may be closed after this, not before."""
         self._uc.close()
-        if self._host_wrote in self.space.memory.write_listeners:
-            self.space.memory.write_listeners.remove(self._host_wrote)
+        if self._tlb.forget_code in self.space.memory.write_listeners:
+            self.space.memory.write_listeners.remove(self._tlb.forget_code)
 
     # -- what listens -------------------------------------------------------------------------------------------
     @property
@@ -376,16 +376,6 @@ class UnicornEngine:
             return self._careful is None or self._careful(peek_bytes(self, address, size), self.cpu.code_bits)
         except Fault:
             return True
-
-    def _host_wrote(self, start: int, end: int) -> None:
-        """Drop old code. Whole pages are a restore: all of it goes, at the next run, while the guest has paging on.
-
-        Unicorn takes the addresses to forget for linear, and would mark pages accessed in tables just restored.
-        """
-        if self._tlb.active or self._entrance.inside or (start | end) % PAGE:
-            self._tlb.forget_code(start, end)
-        else:
-            self._steps.stale_code = True
 
     def _exit(self, reason: str, ticks: int) -> Exit:
         match reason:
