@@ -331,11 +331,12 @@ def test_a_run_that_ends_where_an_input_came_does_it_again() -> None:
     with minivm.boot(COUNTER, memory="1M") as machine:
         timeline = Timeline(machine)
         timeline.run_to(200_000)
-        place = timeline.moment()
+        place, before = timeline.moment(), machine.state_hash()
+        assert not place.in_block
         machine.type("a")
         after = machine.state_hash()
-        timeline.steps_back(7)
-        assert timeline.run_to(machine.now + 1).reason == "limit"  # the block ends at the input's place, or before
-        timeline.run_to(place.position)
+        assert after != before
+        assert timeline.steps_back(2) is not None
+        timeline.run_to(machine.now + 1)  # the block that was entered ends where the input came
         assert (timeline.moment(), machine.state_hash()) == (place, after)
         timeline.step()
