@@ -58,6 +58,16 @@ class InputJournal(Protocol):
         """Hear what is about to happen at the machine's position; the kinds are in `minivm.inputs.KINDS`."""
 
 
+class Watchdog(Protocol):
+    """Who bounds a machine's run; `minivm.testing.watchdog` has the real ones."""
+
+    def clip(self, machine: "Machine", position: int) -> int:
+        """Return how far towards `position` the machine may run before it asks again.
+
+        Raises `ExpectationFailed` when it stands at its limit and `position` lies behind.
+        """
+
+
 class SerialText(Protocol):
     """What a serial port has sent, as text."""
 
@@ -195,6 +205,7 @@ class Machine:
         self.config: MachineConfig | None = None
         self.image: bytes | None = None  # what stands in for the bytes of `config.guest`
         self.journal: InputJournal | None = None
+        self.watchdog: Watchdog | None = None
         self._outside: list[Callable[[], None]] = []  # what waits for the next safe point
         self._running = False
         self.disks: dict[str, Disk] = {}
@@ -238,6 +249,19 @@ class Machine:
 
     def run_to(self, position: int) -> Ended:
         """Run to the first safe point at or after `position` virtual nanoseconds since power-on."""
+        if self.watchdog is None:
+            return self._run_to(position)
+        while True:
+            allowed = self._allowed(position)
+            ended = self._run_to(allowed)
+            if allowed == position or ended is not LIMIT:
+                return ended
+
+    def _allowed(self, position: int) -> int:
+        """Return how far towards `position` the watchdog lets the machine run at once."""
+        return position if self.watchdog is None else self.watchdog.clip(self, position)
+
+    def _run_to(self, position: int) -> Ended:
         self._running = True
         try:
             while True:
@@ -255,6 +279,8 @@ class Machine:
         self._running = True
         try:
             for _ in range(count):
+                if self.watchdog is not None:
+                    self.watchdog.clip(self, self.now + 1)
                 ended = self._one_step()
                 if ended is not None:
                     return ended
@@ -283,7 +309,7 @@ class Machine:
         console = self._needed_console()
         end = self.now + round(timeout * NS_PER_SECOND)
         while not console.shows(text):
-            ended = self.run_to(min(self.now + 10 * NS_PER_MS, end))
+            ended = self.run_to(self._allowed(min(self.now + 10 * NS_PER_MS, end)))
             if console.shows(text):
                 return
             if ended.final or self.now >= end:
