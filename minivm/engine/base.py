@@ -109,6 +109,13 @@ class Engine(Protocol):
     def set_breakpoints(self, addresses: Iterable[int]) -> None:
         """End each run before the instruction at any of the linear `addresses`; step once to get past one."""
 
+    def count_instructions(self, wanted: bool = True) -> None:
+        """Begin to count executed instructions, from 0, or stop counting; only between runs."""
+
+    @property
+    def instructions(self) -> int:
+        """How many instructions were executed since `count_instructions`; 0 before."""
+
     def attention(self) -> None:
         """Make the current `run` end at the next safe point, from inside a port access."""
 

@@ -34,6 +34,7 @@ class ScriptedEngine:
         self.cpu.rflags = IF | 2 if interrupts_on else 2
         self.calls: list[tuple[str, int]] = []
         self.untils: list[int] = []
+        self.instructions = 0
         self.delivered: list[int] = []
         self.intr = False
         self.in_block = False
@@ -42,6 +43,7 @@ class ScriptedEngine:
         self._position = 0
         self._nmi = False
         self._stop = False
+        self._counts = False
 
     @property
     def position(self) -> int:
@@ -81,6 +83,7 @@ class ScriptedEngine:
         act = next(self._script, otherwise)
         ended = act() if callable(act) else act
         self._position += ended.ticks
+        self.instructions += ended.ticks * self._counts
         return ended
 
     def stop(self) -> None:
@@ -95,6 +98,12 @@ class ScriptedEngine:
     def set_breakpoints(self, addresses: Iterable[int]) -> None:
         """Keep the addresses."""
         self.breakpoints = frozenset(addresses)
+
+    def count_instructions(self, wanted: bool = True) -> None:
+        """Count each tick as an instruction, or stop counting."""
+        self._counts = wanted
+        if wanted:
+            self.instructions = 0
 
     def attention(self) -> None:
         """Note it."""

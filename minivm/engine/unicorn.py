@@ -34,6 +34,7 @@ from minivm.engine.watch import Access, MemoryWatch, Range, at_edge
 from minivm.errors import EngineError
 
 if TYPE_CHECKING:
+    from minivm.engine.counting import InstructionCounter
     from minivm.engine.coverage import Coverage
 
 _FOREVER = 1 << 62
@@ -65,6 +66,7 @@ class UnicornEngine:
     ) -> None:
         self.space = space
         self.coverage: Coverage | None = None
+        self._counter: InstructionCounter | None = None
         self._careful: Careful | None = None
         self._open(code_bytes)
         self._build_parts(ports, clock, native, _MANY_BLOCKS * code_bytes // _BUFFER_BYTES)
@@ -332,6 +334,20 @@ class UnicornEngine:
             self.coverage = Coverage(self._uc, self.space.memory, self.thunk)
         self.coverage.note_accesses(reads)
         self._steps.translate_entered_block()  # all translations are gone
+
+    def count_instructions(self, wanted: bool = True) -> None:
+        """Begin to count executed instructions, from 0, or stop counting; only between runs (counting.py)."""
+        from minivm.engine.counting import InstructionCounter  # only those who count need it
+
+        if self._counter is None:
+            self._counter = InstructionCounter(self._uc, native=self.thunk.native)
+        self._counter.want(wanted)
+        self._steps.translate_entered_block()  # all translations are gone
+
+    @property
+    def instructions(self) -> int:
+        """How many instructions were executed since `count_instructions`; 0 before."""
+        return self._counter.count if self._counter is not None else 0
 
     def attention(self) -> None:
         """Make the current `run` end at the next block start, from inside a port access."""
