@@ -21,6 +21,7 @@ COMMANDS = {
     "replay": "do a recorded run again and see whether it is the same",
     "snapshot": "save a whole machine, go on from it, and keep a tree of them",
     "compare": "run a guest twice in two ways and show where they part",
+    "cover": "run a guest and show which lines, blocks and functions of it ran",
     "guests": "list the bundled guests",
     "asm": "assemble a source in NASM's language",
     "disasm": "show the instructions in a file, or in bytes given as hex",
@@ -88,9 +89,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _complain(error: Exception) -> int:
     """Print the one line for an error, and return its status."""
+    from minivm.own_devices import blamed
+
     if isinstance(error, OSError) and sys.stdout is not None:
         _silence_stdout()
     match error:
+        case _ if (note := blamed(error)) is not None:
+            text, status = f"{type(error).__name__}: {error}, {note}; --debug shows the traceback", WRONG_USAGE
         case ExpectationFailed():
             text, status = str(error), FAILED
         case MiniVMError():

@@ -249,6 +249,13 @@ class SymbolTable:
         best = min(choice for choice, _ in choices)
         return tuple(sorted({a for choice, index in choices if choice == best for a in self._at(index, best)}))
 
+    def line_ranges(self) -> Iterator[tuple[int, int, str, int]]:
+        """Yield (start, end, file, line) of all code in the order of addresses; what belongs to no line is left out."""
+        starts, keys = self._line_starts()
+        for start, end, key in zip(starts, starts[1:], keys, strict=False):
+            if key != _NO_LINE and start < end:
+                yield start, end, self._files[key >> 32], key & 0xFFFF_FFFF
+
     def files(self) -> tuple[str, ...]:
         """Return the sources that have lines, as the symbols spell them."""
         if self._used is None:
