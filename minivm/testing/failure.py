@@ -6,7 +6,7 @@ failed, its run is done again from the same start with the recorders attached, u
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from minivm.core.record import record, replace
 from minivm.errors import MiniVMError, SnapshotError
@@ -14,6 +14,9 @@ from minivm.inputs import Input, Journal, Player
 from minivm.machine import NS_PER_MS, Machine
 from minivm.testing.screens import framed
 from minivm.testing.watchdog import place_of
+
+if TYPE_CHECKING:
+    from minivm.debug.recorder import Event
 
 MOST_EVENTS = 50
 MOST_SERIAL_LINES = 40
@@ -23,6 +26,8 @@ COST_OF_HALT = 50_000
 COST_OF_EXIT = 10_000
 """Waking up, and each exit to a device, takes the host as long as so many ticks of code."""
 _COLUMNS = 4
+_OWN_BUSINESS = ": bios trap"
+"""How the BIOS's ROM calls its services is no event of the guest's; the INT that asked for them is one."""
 
 Section = tuple[str, str]
 """A title and a text of pytest's report."""
@@ -211,7 +216,7 @@ def _watched(machine: Machine, journal: Journal, sight: Sight, path: Path) -> Ev
 
     debugger = Debugger(machine)
     recording, remarks = _Recording.begin(machine, path)
-    events = EventRecorder(debugger, MOST_EVENTS)
+    events = EventRecorder(debugger, 4 * MOST_EVENTS)
     events.start()
     remarks += _play(machine, journal, sight, recording)
     events.stop()
@@ -221,11 +226,13 @@ def _watched(machine: Machine, journal: Journal, sight: Sight, path: Path) -> Ev
             "the second run came to another state: the test must have changed memory, registers or a chip by hand, "
             "or the files that the machine was booted from",
         )
-    lines = tuple(
-        f"{event.now / NS_PER_MS:14.6f} ms  {event.where:08X}h  {event_words(debugger, event)}"
-        for event in events.events
-    )
-    return Evidence(lines, recording.path, remarks)
+    lines = [f"{_when(event)}  {event_words(debugger, event)}" for event in events.events]
+    told = [line for line in lines if not line.endswith(_OWN_BUSINESS)]
+    return Evidence(tuple(told[-MOST_EVENTS:]), recording.path, remarks)
+
+
+def _when(event: "Event") -> str:
+    return f"{event.now / NS_PER_MS:14.6f} ms  {event.where:08X}h"
 
 
 class _Recording:

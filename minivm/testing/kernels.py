@@ -16,7 +16,6 @@ from minivm.machine import NS_PER_MS, NS_PER_SECOND, Ended, Machine
 from minivm.testing.case_formats import FAILED, PASSED, SKIPPED, Case, Results, read_results, test_ids
 from minivm.testing.failure import (
     Booted,
-    Evidence,
     History,
     RunJournal,
     Section,
@@ -131,27 +130,29 @@ class KernelFile(pytest.File):
     """A kernel; collecting it runs it."""
 
     run: KernelRun
+    _told = False
 
     def collect(self) -> Iterator["KernelCase"]:
         """Run the kernel and yield its cases."""
         from minivm.testing.plugin import settings_of
 
         self.run = run_kernel(self.path, settings_of(self.config))
-        self._evidence: Evidence | None = None
         for name, case in zip(test_ids(list(self.run.cases)), self.run.cases, strict=True):
             yield KernelCase.from_parent(self, name=name, case=case)
 
     def report(self) -> list[Section]:
-        """Return what the report of a failed case shows of the machine; the run is done again once."""
+        """Return what the report of a failed case shows of the machine: all of it once, then where to replay it."""
         if self.run.sight is None or self.run.history is None:
             return []
         from minivm.testing.plugin import settings_of
 
         settings = settings_of(self.config)
         path = settings.replay_file(self.nodeid, 0)
-        if self._evidence is None:
-            self._evidence = run_again(self.run.history, self.run.sight, path)
-        return sections(self.path.name, self.run.sight, self._evidence, settings.replay_command(path))
+        if self._told:
+            return [(f"minivm {self.path.name}: replay", settings.replay_command(path))] if path.is_file() else []
+        self._told = True
+        evidence = run_again(self.run.history, self.run.sight, path)
+        return sections(self.path.name, self.run.sight, evidence, settings.replay_command(path))
 
 
 class KernelCase(pytest.Item):

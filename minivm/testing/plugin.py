@@ -30,8 +30,8 @@ INI: tuple[tuple[str, Any, str], ...] = (
     ("minivm_kernel_ticks", "string", "ticks of code that one may execute (default 1_000_000_000)"),
     ("minivm_pass_exit", "args", "values at the debug-exit port that mean success (default 0, status 1 of QEMU)"),
 )
-GUESTS = pytest.StashKey["Reporting"]()
-SETTINGS = pytest.StashKey["Settings"]()
+GUESTS: "pytest.StashKey[Reporting]" = pytest.StashKey()
+SETTINGS: "pytest.StashKey[Settings]" = pytest.StashKey()
 
 
 # -- options ----------------------------------------------------------------------------------------------------------
