@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from minivm.errors import ConfigError, ExpectationFailed, MiniVMError
+from minivm.testing.coverage_plugin import cover
 from minivm.testing.failure import (
     Booted,
     Evidence,
@@ -99,6 +100,7 @@ class Guests:
             place = guest if isinstance(guest, bytes) else locate(guest, self._settings.folders(self._item))
             chosen = self._settings.machine_options(options)
             machine = minivm.boot(place, **chosen)
+        cover(machine)
         name = "image" if isinstance(guest, bytes) else Path(guest).name
         return self._adopt(machine, name, History(Booted(place, chosen), RunJournal()))
 
@@ -244,6 +246,7 @@ class Nursery:
             guest = Guest.of(minivm.boot(place, **options))
         except MiniVMError as error:
             return Unready(f"booted: {error}", [])
+        cover(guest)
         guest.journal = journal
         try:
             guest.expect(spec.ready or "", timeout=spec.timeout)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from minivm.testing.reports import Reporting
     from minivm.testing.settings import Settings
 
+pytest_plugins = ("minivm.testing.coverage_plugin",)
+
 MARKERS = (
     "minivm_guest(path, ready=None, timeout=10, **config): the guest of the fixtures machine and booted",
     "minivm_timeout(seconds): so many virtual seconds may each of the test's machines run",
