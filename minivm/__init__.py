@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from minivm.config import MachineConfig
     from minivm.core.clock import Clock
     from minivm.core.device import Device, Line, Port
+    from minivm.core.slot import Slot
+    from minivm.device_entries import DeviceSpec
     from minivm.errors import (
         AssemblyError,
         ConfigError,
+        DeviceError,
         DiskError,
         EngineError,
         ExpectationFailed,
@@ -45,10 +48,12 @@ _HOMES = {
     "Device": "minivm.core.device",
     "Line": "minivm.core.device",
     "Port": "minivm.core.device",
+    "Slot": "minivm.core.slot",
+    "DeviceSpec": "minivm.device_entries",
 } | dict.fromkeys(
     (
-        "AssemblyError", "ConfigError", "DiskError", "EngineError", "ExpectationFailed", "ImageError",
-        "MemoryRangeError", "MiniVMError", "SnapshotError", "WiringError",
+        "AssemblyError", "ConfigError", "DeviceError", "DiskError", "EngineError", "ExpectationFailed",
+        "ImageError", "MemoryRangeError", "MiniVMError", "SnapshotError", "WiringError",
     ),
     "minivm.errors",
 )  # fmt: skip
@@ -58,6 +63,8 @@ __all__ = [
     "Clock",
     "ConfigError",
     "Device",
+    "DeviceError",
+    "DeviceSpec",
     "DiskError",
     "Ended",
     "EngineError",
@@ -70,6 +77,7 @@ __all__ = [
     "MiniVMError",
     "Port",
     "Replay",
+    "Slot",
     "SnapshotError",
     "WiringError",
     "boot",

@@ -10,11 +10,11 @@ import os
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from minivm.core.device import Port
 from minivm.core.memory import LARGEST_BYTES, MIB, PAGE, SMALLEST_BYTES
 from minivm.core.record import names, record, replace
+from minivm.device_entries import DeviceEntry, DeviceSpec, device_entry, device_file_in
 from minivm.errors import ConfigError
 
 BOOT_KINDS = ("sector", "floppy", "disk", "flat", "multiboot", "elf")
@@ -23,12 +23,8 @@ ENGINES = ("auto", "unicorn", "kvm")
 CLOCKS = ("ticks", "host")
 TRACE_KINDS = ("io", "irq", "int", "exc", "mode")
 CODE_BITS = (16, 32, 64)
-DEVICE_BUSES = ("port", "mmio")
 EPOCH = datetime(2026, 1, 1)
 """The date in a fresh machine's clock: always the same, so that two runs are the same."""
-
-DeviceEntry = tuple[str, int, Port]
-"""A device of the user's own: ("port" or "mmio", first address, the device)."""
 
 _SIZE_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
@@ -169,7 +165,7 @@ class MachineConfig:
     timeout: float | None = None
     max_ticks: int | None = None
     trace: tuple[TraceSpec, ...] = ()
-    devices: tuple[DeviceEntry, ...] = ()
+    devices: tuple[DeviceEntry | DeviceSpec, ...] = ()
 
     def __post_init__(self) -> None:
         for name, convert in _CONVERT.items():
@@ -181,7 +177,7 @@ class MachineConfig:
     @classmethod
     def keys(cls) -> tuple[str, ...]:
         """Return the names that a TOML file may use."""
-        return tuple(name for name in names(cls) if name != "devices")
+        return names(cls)
 
     @classmethod
     def from_toml(cls, path: str | Path) -> "MachineConfig":
@@ -194,8 +190,11 @@ class MachineConfig:
         for key in values:
             if key not in known:
                 raise ConfigError(f"{path}: {key}: there is no such key{_suggestion(key, known)}")
+        folder = Path(path).parent
+        if isinstance(values.get("devices"), list):
+            values["devices"] = [device_file_in(folder, table) for table in values["devices"]]
         try:
-            return _relative_to(Path(path).parent, cls(**values))
+            return _relative_to(folder, cls(**values))
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
 
@@ -316,13 +315,6 @@ def _date(value: object) -> datetime:
     raise _wrong(value, "a date like 2026-01-01T00:00:00")
 
 
-def _device(value: object) -> DeviceEntry:
-    match value:
-        case (str() as bus, int() as base, port) if bus in DEVICE_BUSES and hasattr(port, "read"):
-            return bus, base, cast(Port, port)
-    raise ConfigError(f'{value!r} is not a device; give ("port" or "mmio", first address, the device)')
-
-
 def _choice(choices: tuple[Any, ...]) -> Callable[[object], Any]:
     def convert(value: object) -> Any:
         if isinstance(value, bool) or value not in choices:
@@ -370,5 +362,5 @@ _CONVERT: dict[str, Callable[[object], Any]] = {
     "timeout": _optional(_positive),
     "max_ticks": _optional(_ticks),
     "trace": _many(_spec(TraceSpec)),
-    "devices": lambda value: tuple(map(_device, value)) if isinstance(value, (list, tuple)) else (_device(value),),
+    "devices": _many(device_entry),
 }

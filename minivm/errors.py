@@ -4,6 +4,7 @@
     ├── ConfigError           an option, a key or a value that does not fit; exit status 2
     ├── ImageError            a file that cannot be booted, or a disk that cannot be used; exit status 2
     ├── WiringError           two devices at one address, or an address outside its bus; exit status 2
+    ├── DeviceError           a device of the user's own that is not what a device has to be; exit status 2
     ├── AssemblyError         a source line that cannot be assembled; exit status 2
     ├── ExpressionError       a condition or an address that cannot be read or evaluated; exit status 2
     ├── SymbolError           a file whose symbols cannot be read; exit status 2
@@ -35,6 +36,10 @@ class DiskError(MiniVMError):
 
 class WiringError(MiniVMError):
     """Two devices claim one address, or an address lies outside its bus."""
+
+
+class DeviceError(MiniVMError):
+    """A device of the user's own that is not what a device has to be; the text names it and its place."""
 
 
 class AssemblyError(MiniVMError):

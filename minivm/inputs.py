@@ -83,6 +83,7 @@ KINDS: dict[str, Any] = {
     "time": int,
     "memory": MemoryEdit,
     "register": RegisterEdit,
+    "device": tuple[str, bytes],
 }
 """Every kind of input and the type of its data; `time` is the position up to which a machine was let sleep."""
 
@@ -118,6 +119,7 @@ APPLY: dict[str, Apply] = {
     "power-off": lambda machine, _: machine.power_off(),
     "time": lambda machine, position: machine.pass_time(position),
     "memory": lambda machine, edit: machine.memory.write(edit.address, edit.data),
+    "device": lambda machine, given: machine.feed(*given),
 }
 """How each kind is done again; the debugger adds its own."""
 

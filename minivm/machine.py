@@ -17,7 +17,7 @@ from minivm.core.screen import TextScreen
 from minivm.engine.base import Autopsy, Breakpoint, Engine, Halted, Shutdown, Stopped
 from minivm.engine.cpustate import IF, Registers
 from minivm.engine.state import without_history
-from minivm.errors import ExpectationFailed, SnapshotError
+from minivm.errors import ExpectationFailed, SnapshotError, WiringError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -268,6 +268,9 @@ class Machine:
                 ended = self._one_go(position)
                 if ended is not None:
                     return ended
+        except Exception as error:
+            self._blame(error)
+            raise
         finally:
             self._running = False
 
@@ -285,6 +288,9 @@ class Machine:
                 if ended is not None:
                     return ended
             return LIMIT
+        except Exception as error:
+            self._blame(error)
+            raise
         finally:
             self._running = False
 
@@ -344,6 +350,21 @@ class Machine:
     def serial(self) -> SerialText:
         """What came out of the serial ports: `vm.serial.text()`."""
         return self._needed_console().serial
+
+    def feed(self, device: str, data: bytes) -> None:
+        """Give `data` from outside to a device of the user's own, whose `feed(data)` takes it: an input as keys are.
+
+        `device` is its place, "port 500h", or the name of its class. Raises `WiringError` where there is no such one.
+        """
+        place, found = self._own_device(device)
+        self.from_outside("device", (place, data), lambda: found.feed(data))
+
+    def _own_device(self, wanted: str) -> tuple[str, Any]:
+        named = [one for one in self.user_devices.items() if wanted in (one[0], type(one[1]).__name__)]
+        if len(named) != 1 or not hasattr(named[0][1], "feed"):
+            why = "it has no feed()" if len(named) == 1 else f"{len(named)} devices are called so"
+            raise WiringError(f"{wanted!r} cannot be fed: {why}; there is {', '.join(self.user_devices) or 'none'}")
+        return named[0]
 
     # -- what may come from any thread or chip ------------------------------------------------------------------
     def stop(self) -> None:
@@ -479,7 +500,7 @@ class Machine:
         """Return a machine in the same state that shares every page and sector with this one until one writes to it.
 
         It has its own `close`, and no link to the host but its console; what it writes to disks stays in its memory.
-        Raises `SnapshotError` naming a device of the user's own that has no `clone()`.
+        Raises `SnapshotError` naming a device that its user has made, and that has no `clone()`.
         """
         if self.twin is None:
             raise SnapshotError("this machine cannot be cloned; build it by minivm.boot()")
@@ -664,9 +685,19 @@ class Machine:
         self.resets += 1
         self.halted = False
         self.engine.reset()
+        for device in self.user_devices.values():  # first, since they drive lines of the PIC
+            if hasattr(device, "reset"):
+                device.reset()
         for device in self.devices.values():
             device.reset()
         self._power_on()
+
+    def _blame(self, error: Exception) -> None:
+        """Note on an exception which device of the user's own raised it, if one did."""
+        if self.user_devices:
+            from minivm.slots import blame_device
+
+            blame_device(error, self.user_devices)
 
     def _ask_end(self, ended: Ended) -> None:
         if self._request is None:

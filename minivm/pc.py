@@ -13,6 +13,8 @@ from minivm.core.clock import Clock
 from minivm.core.device import Wire
 from minivm.core.memory import KIB, MIB, AddressSpace, Memory, Region
 from minivm.core.record import replace
+from minivm.core.slot import InterruptLines, Slot
+from minivm.device_entries import DeviceEntry, DeviceSpec, place_of
 from minivm.devices.cmos import Cmos
 from minivm.devices.debugcon import DebugConsole
 from minivm.devices.exit import DebugExit
@@ -87,6 +89,7 @@ class _Pc:
             self._make_core()
             self._make_chips()
             self._map_ports()
+            self._plug_own_devices()
             self._make_machine()
         except BaseException:
             self._close_disks()
@@ -115,7 +118,8 @@ class _Pc:
     def _make_chips(self) -> None:
         clock, config = self.clock, self._config
         self.pic = PicPair(Wire(self.engine.set_intr))
-        irq = self.pic.line
+        self.irqs = InterruptLines(self.pic.line)
+        irq = self.irqs.chip
         self.a20 = A20Gate(self.engine.set_a20)
         self.pit = Pit(clock, (irq(0), None, None))
         self.cmos = Cmos(clock, irq(8), config.rtc, nvram=self._nvram())
@@ -171,9 +175,19 @@ class _Pc:
         ports.map(0xF4, 4, DebugExit(self._debug_exit), width=4, name="debug exit")
         for base in (0x604, 0xB004):
             ports.map(base, 2, PowerSwitch(self._power_off), width=2, name="power switch")
-        for bus, base, port in self._config.devices:
-            target = ports if bus == "port" else self.mmio
-            target.map(base, getattr(port, "length", 1), port, width=getattr(port, "width", 4))
+
+    def _plug_own_devices(self) -> None:
+        """Make and map the devices of the user's own, which get what the PC's chips leave."""
+        self.own_devices: dict[str, Any] = {}
+        if not self._config.devices:
+            return
+        from minivm.slots import plug  # few machines have any
+
+        slot = Slot(self.clock, self.irqs.own, self.lines[0].put, self.space)
+        buses = {"port": self._plain_ports, "mmio": self.mmio}
+        for entry in self._config.devices:
+            place = place_of(entry)
+            self.own_devices[place] = plug(entry, buses[place.partition(" ")[0]], self.space, slot)
 
     # -- the machine --------------------------------------------------------------------------------------------
     def _make_machine(self) -> None:
@@ -190,7 +204,7 @@ class _Pc:
         self.machine.console = console = Console(self.vga, self.keyboard, self.log, self.lines)
         console.enter_by(self.machine.from_outside)
         self.machine.disks = self._disks_by_name()
-        self.machine.user_devices = {f"{bus} {base:X}h": port for bus, base, port in self._config.devices}
+        self.machine.user_devices = self.own_devices
         self.machine.twin = self._twin
         self._powered = True
         self.machine.sending = lambda: self.com1.sending or self.com2.sending
@@ -218,7 +232,7 @@ class _Pc:
 
     def _twin(self, memory: Memory, disks: dict[str, Disk]) -> Machine:
         """Make a machine like this one around `memory` and `disks`, which is not powered on but restored."""
-        devices = tuple((bus, base, _own_clone(bus, base, port)) for bus, base, port in self._config.devices)
+        devices = tuple(map(_own_clone, self._config.devices))
         kept = {  # what a twin writes to a disk stays in its memory, also when it is saved and restored
             name: tuple(replace(spec, snapshot=not spec.read_only) for spec in getattr(self._config, name))
             for name in ("disks", "floppies")
@@ -297,14 +311,18 @@ class _Pc:
             self._disks.pop().close()
 
 
-def _own_clone(bus: str, base: int, device: Any) -> Any:
-    """Return a device of the user's own for a machine's twin."""
+def _own_clone(entry: DeviceEntry | DeviceSpec) -> DeviceEntry | DeviceSpec:
+    """Return a device of the user's own for a machine's twin, which makes one for itself if it can."""
+    if isinstance(entry, DeviceSpec):
+        return entry
+    bus, base, device = entry
     clone = getattr(device, "clone", None)
     if clone is None:
         raise SnapshotError(
-            f"devices: {type(device).__name__} at {bus} {base:X}h has no clone() that makes another one for the clone"
+            f"devices: {type(device).__name__} at {place_of(entry)} has no clone() that makes another one for the "
+            "clone; give its class, and each machine makes its own"
         )
-    return clone()
+    return bus, base, clone()
 
 
 def _silent(on: bool) -> None:

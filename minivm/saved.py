@@ -13,15 +13,17 @@ from minivm.config import MachineConfig
 from minivm.core.memory import PAGE
 from minivm.core.plain import check_names, from_plain, to_plain
 from minivm.core.record import names, record, replace
+from minivm.device_entries import DeviceEntry, DeviceSpec, place_of
 from minivm.engine.state import CpuState
 from minivm.errors import DiskError, MiniVMError, SnapshotError
 from minivm.machine import Machine, MachineState, Standing
+from minivm.slots import saved_spec
 from minivm.storage import snapshot
 from minivm.storage.snapshot import Base, Contents, Info
 
 HOST_FIELDS = ("serial", "display", "speed", "timeout", "max_ticks", "trace")
 """Fields of the configuration that are the host's affair: a restored machine may have others."""
-_FIELDS = MachineConfig.keys()
+_FIELDS = tuple(name for name in names(MachineConfig) if name != "devices")
 _PLACES = ("guest", "firmware")
 _ZEROS = bytes(PAGE)
 
@@ -82,9 +84,14 @@ def _bases(machine: Machine) -> dict[str, Base]:
 
 
 def _plain_config(config: MachineConfig) -> dict[str, Any]:
-    """Return the configuration as plain values; devices of the user's own are only named."""
+    """Return the configuration as plain values; of a device that the user has made, only its place."""
     values = {name: to_plain(getattr(config, name), where=name) for name in _FIELDS}
-    return values | {"devices": [f"{bus} {base:X}h" for bus, base, _ in config.devices]}
+    return values | {"devices": [_plain_device(entry) for entry in config.devices]}
+
+
+def _plain_device(entry: DeviceEntry | DeviceSpec) -> Any:
+    place = place_of(entry)
+    return to_plain(saved_spec(entry), where=f"devices: {place}") if isinstance(entry, DeviceSpec) else place
 
 
 def _absolute(config: MachineConfig) -> MachineConfig:
@@ -146,15 +153,30 @@ def configuration(found: Contents, overrides: Mapping[str, Any]) -> MachineConfi
     expected = {name: _what_matters(name, value) for name, value in plain.items() if name not in HOST_FIELDS}
     given = {name: _what_matters(name, value) for name, value in _plain_config(wanted).items() if name in expected}
     snapshot.check_config(expected, given)
+    _check_options(saved, wanted)
     return wanted
+
+
+def _check_options(saved: MachineConfig, wanted: MachineConfig) -> None:
+    """Refuse a device with other options than that in the snapshot had."""
+    given = {place_of(entry): entry for entry in wanted.devices}
+    for spec in saved.devices:
+        now = given[place_of(spec)]
+        if isinstance(spec, DeviceSpec) and isinstance(now, DeviceSpec) and dict(spec.options) != dict(now.options):
+            was, is_now = dict(spec.options), dict(now.options)
+            raise SnapshotError(f"devices: {place_of(spec)}: the snapshot has the options {was}, this machine {is_now}")
 
 
 def _read_config(plain: dict[str, Any]) -> MachineConfig:
     check_names(plain, (*_FIELDS, "devices"), "config")
     kinds = get_type_hints(MachineConfig)
     values = {name: from_plain(kinds[name], plain[name], f"config.{name}") for name in _FIELDS}
+    entries = plain["devices"]
+    if not isinstance(entries, list):
+        raise SnapshotError("config.devices is not a list")
+    made = [from_plain(DeviceSpec, one, "config.devices") for one in entries if not isinstance(one, str)]
     try:
-        return MachineConfig(**values)
+        return MachineConfig(**values, devices=tuple(made))
     except MiniVMError as error:
         raise SnapshotError(f"config.{error}") from error
 
@@ -168,6 +190,8 @@ def _what_matters(name: str, value: Any) -> Any:
             return [{key: kept for key, kept in spec.items() if key != "path"} for spec in value]
         case "initrd":
             return [_split_words(module)[1] for module in value]
+        case "devices":
+            return [one if isinstance(one, str) else f"{one['bus']} {one['base']:X}h" for one in value]
     return value
 
 

@@ -163,13 +163,6 @@ def test_an_unknown_key_is_refused_with_the_nearest_one(tmp_path):
         MachineConfig.from_toml(file)
 
 
-def test_a_device_cannot_come_from_a_file(tmp_path):
-    file = tmp_path / "vm.toml"
-    file.write_text("devices = []\n")
-    with pytest.raises(ConfigError, match="devices: there is no such key"):
-        MachineConfig.from_toml(file)
-
-
 @pytest.mark.parametrize("content", [b"memory = ", b"\xff\xfe", b"memory = [1]", b"[memory]\na = 1"])
 def test_a_broken_file_is_refused_with_its_name(tmp_path, content):
     file = tmp_path / "vm.toml"

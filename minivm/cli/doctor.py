@@ -119,6 +119,15 @@ def _guests() -> Iterable[Finding]:
         yield Finding(GOOD, "guests", f"{len(found)} bundled, in {found[0].image.parent}")
 
 
+def _devices() -> Iterable[Finding]:
+    """List the devices that packages have installed, without importing them."""
+    from minivm.own_devices import installed
+
+    for name, point in installed().items():
+        package = f" of {point.dist.name} {point.dist.version}" if point.dist is not None else ""
+        yield Finding(GOOD, "device", f"{name}: {point.value}{package}")
+
+
 def _tools() -> Iterable[Finding]:
     for tool, use, package in (
         ("nasm", "assembles .asm guests; without it MiniVM's own front end does", "nasm"),
@@ -172,4 +181,4 @@ def _terminal() -> Iterable[Finding]:
         yield Finding(MISSING, "terminal encoding", f"{encoding} lacks line graphics; set LANG=C.UTF-8")
 
 
-LOOKS: tuple[Look, ...] = (_versions, _packages, _engine, _guests, _tools, _kvm, _terminal)
+LOOKS: tuple[Look, ...] = (_versions, _packages, _engine, _guests, _devices, _tools, _kvm, _terminal)

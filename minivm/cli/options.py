@@ -34,6 +34,8 @@ _FIELDS: tuple[tuple[str, str, dict[str, Any]], ...] = (
                                   "help": "end after N bytes of code executed, with status 124"}),
     ("--trace", "trace", {"metavar": "KINDS[:FILE]", "action": "append",
                           "help": "write down io, irq, int, exc, mode, or all (to standard error)"}),
+    ("--device", "devices", {"metavar": "NAME,port=ADDRESS[,OPTION=VALUE]", "action": "append",
+                             "help": "a device of your own, or mmio=ADDRESS; NAME also as FILE.py:Class"}),
     ("--boot", "boot", {"metavar": "KIND", "help": f"what the guest is: {', '.join(BOOT_KINDS)}"}),
     ("--origin", "origin", {"metavar": "ADDRESS", "help": "where a flat binary goes (0x7C00)"}),
     ("--bits", "bits", {"metavar": "|".join(map(str, CODE_BITS)), "type": int, "help": "a flat binary's mode"}),

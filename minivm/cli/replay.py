@@ -26,6 +26,8 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--salvage", action="store_true", help="take a file that was cut short, as far as it goes")
     parser.add_argument("--trace", metavar="KINDS[:FILE]", action="append", default=[],
                         help="write down io, irq, int, exc, mode, or all (to standard error)")  # fmt: skip
+    parser.add_argument("--device", metavar="NAME,port=ADDRESS", action="append", default=[],
+                        help="a device of the recording that is not installed, as `minivm run` got it")  # fmt: skip
     parser.add_argument("--screen", action="store_true", help="print the text screen at the end")
     parser.add_argument("--json", action="store_true", help="print one report, as JSON, and nothing else")
     options.add_script(parser)
@@ -38,7 +40,7 @@ def run(arguments: Namespace) -> int:
     _check(arguments)
     trace = tuple(TraceSpec.parse(text) for text in arguments.trace)
     options_ = {"salvage": arguments.salvage, "slice_ticks": arguments.slice, "trace": trace}
-    with Replay(Path(arguments.file), **options_) as replay:
+    with Replay(Path(arguments.file), **options_, devices=arguments.device) as replay:
         try:
             verdict = replay.run(arguments.max_ticks if arguments.stop_at is None else arguments.stop_at)
         except KeyboardInterrupt:

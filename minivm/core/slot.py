@@ -10,6 +10,9 @@ from typing import Protocol
 from minivm.core.clock import Clock
 from minivm.core.device import Line, Port
 from minivm.core.record import record
+from minivm.errors import WiringError
+
+IRQS = 16
 
 
 class DirectMemory(Protocol):
@@ -97,3 +100,37 @@ class Driver:
         """Drive high, or let go."""
         self.level = bool(level)
         self._shared.settle()
+
+
+class InterruptLines:
+    """The interrupt lines of a machine: each belongs to one of its chips, or to the devices of the user's own.
+
+    `wire` returns the controller's input of an IRQ, and raises `WiringError` where there is none.
+    """
+
+    def __init__(self, wire: Callable[[int], Line]) -> None:
+        self._wire = wire
+        self._of_chips: set[int] = set()
+        self._shared: dict[int, SharedLine] = {}
+
+    def chip(self, irq: int) -> Line:
+        """Return the line of a chip of the machine; no device of the user's own gets it."""
+        self._of_chips.add(irq)
+        return self._wire(irq)
+
+    def own(self, irq: int) -> Line:
+        """Return a line for a device of the user's own; several may have the same one. Raises `WiringError`."""
+        if not isinstance(irq, int) or isinstance(irq, bool):
+            raise WiringError(f"irq: {irq!r} is no number; free are {self._free()}")
+        if irq in self._of_chips:
+            raise WiringError(f"IRQ{irq} belongs to one of the PC's own chips; free are {self._free()}")
+        if irq not in self._shared:
+            try:
+                self._shared[irq] = SharedLine(self._wire(irq))
+            except WiringError:
+                raise WiringError(f"IRQ{irq} cannot be wired; free are {self._free()}") from None
+        return self._shared[irq].driver()
+
+    def _free(self) -> str:
+        free = [irq for irq in range(IRQS) if irq not in self._of_chips and irq != 2]
+        return ", ".join(map(str, free))

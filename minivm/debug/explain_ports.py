@@ -2,7 +2,7 @@
 
 from minivm.core.bus import Mapping
 from minivm.core.describe import Access, Register, sentence
-from minivm.debug.inspect_devices import KEYBOARD, PARTS, Part, state_of
+from minivm.debug.inspect_devices import KEYBOARD, Part, part_at, state_of
 from minivm.machine import Machine
 
 
@@ -41,13 +41,13 @@ def _bytes(machine: Machine, port: int, size: int, value: int | None, write: boo
 
 
 def _told(machine: Machine, mapping: Mapping, access: Access, states: dict[str, object] | None = None) -> str:
-    part = PARTS.get(mapping.name)
+    name, part = part_at(machine, mapping)
     if part is None:
         return f"{mapping.name}, offset {access.offset:X}h"
-    state = (states or {}).get(mapping.name) or state_of(machine, part)
+    state = (states or {}).get(name) or state_of(machine, part)
     register = part.chip.find(access, state)
     if states is not None and part.chip.after is not None and state is not None:
-        states[mapping.name] = part.chip.after(access, state)
+        states[name] = part.chip.after(access, state)
     if register is None:
         return f"{part.chip.name} has no register there"
     words = f"{part.chip.name}'s {register.title}"
@@ -71,5 +71,5 @@ def port_owner(machine: Machine, port: int) -> tuple[str, Part | None]:
     mapping = machine.ports.find(port & 0xFFFF)
     if mapping is None:
         return "nobody", None
-    part = PARTS.get(mapping.name)
+    part = part_at(machine, mapping)[1]
     return (mapping.name if part is None else part.chip.name), part

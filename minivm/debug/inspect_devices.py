@@ -7,6 +7,7 @@ tables here; what a register means comes from `minivm/devices/registers`.
 from collections.abc import Callable
 from typing import Any
 
+from minivm.core.bus import Mapping
 from minivm.core.describe import Chip, Decoded, Register, decode, sentence
 from minivm.core.device import Wire
 from minivm.core.record import record
@@ -61,9 +62,23 @@ PARTS = {
 """By the name that the port bus knows; the keyboard itself is on no bus."""
 
 
+def own_parts(machine: Machine) -> dict[str, Part]:
+    """Return the devices of the user's own that say what they are, in an attribute `chip`, by place ("port 500h")."""
+    chips = {place: getattr(device, "chip", None) for place, device in getattr(machine, "user_devices", {}).items()}
+    return {place: Part(chip, place) for place, chip in chips.items() if isinstance(chip, Chip)}
+
+
+def part_at(machine: Machine, mapping: Mapping) -> tuple[str, Part | None]:
+    """Return the name under which a mapping of a bus is a part of this machine, and that part if it is described."""
+    place = getattr(mapping.port, "place", None)
+    if place is not None:
+        return place, own_parts(machine).get(place)
+    return mapping.name, PARTS.get(mapping.name)
+
+
 def state_of(machine: Machine, part: Part) -> Any:
     """Return the state of a part's chip as a guest would find it now; None when it has none or is not there."""
-    device = machine.devices.get(part.device)
+    device = (getattr(machine, "user_devices", {}) | machine.devices).get(part.device)
     look = getattr(device, "inspect", None) or getattr(device, "state", None)
     if look is None:
         return None
@@ -93,7 +108,13 @@ class ChipReport:
 
 def chip_names(machine: Machine) -> list[str]:
     """Return the names that `inspect_chip` takes on this machine."""
-    return [name for name, part in PARTS.items() if part.device in machine.devices and _shows(part.chip)]
+    chips = [name for name, part in PARTS.items() if part.device in machine.devices and _shows(part.chip)]
+    return chips + [place for place, part in own_parts(machine).items() if _shows(part.chip)]
+
+
+def chip_title(machine: Machine, name: str) -> str:
+    """Return what the chip `name` out of `chip_names` is called in a sentence: "the timer"."""
+    return (PARTS | own_parts(machine))[name].chip.name
 
 
 def _shows(chip: Chip) -> bool:
@@ -102,7 +123,7 @@ def _shows(chip: Chip) -> bool:
 
 def inspect_chip(machine: Machine, name: str) -> ChipReport | None:
     """Return the chip `name` in its own words, or None when this machine has no such chip."""
-    part = PARTS.get(name)
+    part = (PARTS | own_parts(machine)).get(name)
     state = None if part is None else state_of(machine, part)
     if part is None or state is None:
         return None

@@ -14,7 +14,7 @@ from minivm.core.describe import Access, Register, sentence
 from minivm.core.record import record, replace
 from minivm.debug.debugger import Debugger
 from minivm.debug.explain import vector_title
-from minivm.debug.inspect_devices import IRQ_NAMES, PARTS, Part, state_of
+from minivm.debug.inspect_devices import IRQ_NAMES, PARTS, Part, own_parts, part_at, state_of
 
 if TYPE_CHECKING:
     from minivm.debug.timeline import Timeline
@@ -78,7 +78,8 @@ class Recorder:
 
     def _look_anew(self) -> None:
         self._mode = self._machine.cpu.mode
-        self._states = {name: state_of(self._machine, part) for name, part in PARTS.items()}
+        parts = PARTS | own_parts(self._machine)
+        self._states = {name: state_of(self._machine, part) for name, part in parts.items()}
 
     def _went_back(self) -> None:
         """Forget what comes after now, on whichever branch it was."""
@@ -107,10 +108,11 @@ class Recorder:
             return
         self._look_at_mode()
         mapping = self._machine.ports.find(port)
-        part = None if mapping is None else PARTS.get(mapping.name)
         event = Event(self._machine.now, verb, port, self._machine.cpu.linear_ip, value, size)
-        if mapping is not None and part is not None:
-            event = self._explained(event, mapping.name, part, port - mapping.base)
+        if mapping is not None:
+            name, part = part_at(self._machine, mapping)
+            if part is not None:
+                event = self._explained(event, name, part, port - mapping.base)
         self._add(event)
 
     def _explained(self, event: Event, name: str, part: Part, offset: int) -> Event:

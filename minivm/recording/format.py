@@ -78,7 +78,8 @@ Entry = Input | Check
 
 def light_digest(machine: Machine) -> str:
     """Return a digest of all of a machine but its RAM."""
-    states = {name: device.state() for name, device in machine.devices.items() if hasattr(device, "state")}
+    devices = machine.user_devices | machine.devices
+    states = {name: device.state() for name, device in devices.items() if hasattr(device, "state")}
     text = repr((machine.now, machine.halted, machine.cpu.as_dict(), sorted(states.items())))
     return blake2b(text.encode(), digest_size=16).hexdigest()
 

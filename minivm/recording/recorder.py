@@ -16,6 +16,7 @@ from typing import IO, Any
 from minivm.config import MachineConfig
 from minivm.core.plain import to_plain
 from minivm.core.record import replace
+from minivm.device_entries import DeviceSpec, place_of
 from minivm.errors import SnapshotError
 from minivm.inputs import Input, Journal, to_plain_input
 from minivm.machine import NS_PER_MS, Ended, Machine
@@ -33,6 +34,7 @@ from minivm.recording.format import (
     whole_digest,
 )
 from minivm.recording.images import read_images, refuse_images, with_files
+from minivm.slots import saved_spec
 from minivm.storage.blocks import pack
 from minivm.storage.whole_file import replace_file
 
@@ -56,9 +58,7 @@ class Recorder:
     def __init__(
         self, machine: Machine, path: "Path | str", *, check_ticks: int = CHECK_TICKS, rest: float = CHECK_REST
     ) -> None:
-        config = machine.config
-        if config is None or config.devices:
-            raise SnapshotError("devices: a machine with devices of its own cannot be recorded: no file can hold them")
+        config = _recordable(machine.config)
         if machine.ended is not None or machine.journal is not None:
             raise SnapshotError("a machine that has ended, or whose inputs somebody else notes, cannot be recorded")
         snapshot = _snapshot_of(machine) if machine.now else b""
@@ -183,6 +183,20 @@ class Recorder:
 
     def _error(self, error: OSError) -> SnapshotError:
         return SnapshotError(f"{self._path}: cannot be written: {error.strerror or error}")
+
+
+def _recordable(config: MachineConfig | None) -> MachineConfig:
+    """Return the configuration as a file can have it; raises `SnapshotError` when none can make the machine again."""
+    if config is None:
+        raise SnapshotError("this machine cannot be recorded; build it by minivm.boot()")
+    made = [entry for entry in config.devices if not isinstance(entry, DeviceSpec)]
+    if made:
+        raise SnapshotError(
+            f"devices: a machine with devices of its own cannot be recorded when it has not made them itself: "
+            f"give the class of the one at {place_of(made[0])}"
+        )
+    specs = tuple(saved_spec(entry) for entry in config.devices if isinstance(entry, DeviceSpec))
+    return replace(config, devices=specs)
 
 
 @contextmanager

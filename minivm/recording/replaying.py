@@ -1,12 +1,14 @@
 """Replaying: a machine on its way through a recording, compared with it at every check."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from minivm import pc
-from minivm.config import TraceSpec
+from minivm.config import MachineConfig, TraceSpec
 from minivm.core.record import record, replace
+from minivm.device_entries import place_of
 from minivm.errors import MiniVMError, SnapshotError
 from minivm.inputs import NEAR_TICKS, Departed, Input, Journal, Overshot, Player
 from minivm.machine import Ended
@@ -32,7 +34,8 @@ class Replay:
 
     `machine` is the machine, at power-on; `run` brings it to a position or the end and checks each digest on the way.
     `slice_ticks` may be anything: the run does not depend on it. The first `step_ticks` ticks of code are executed one
-    instruction after the other. Raises `SnapshotError` for an unfit file.
+    instruction after the other. `devices`, as a `MachineConfig` has them, stand in for the recording's own, which must
+    be installed without them. Raises `SnapshotError` for an unfit file.
     """
 
     def __init__(
@@ -44,11 +47,14 @@ class Replay:
         trace: tuple[TraceSpec, ...] = (),
         near: int = NEAR_TICKS,
         step_ticks: int = 0,
+        devices: Sequence[Any] = (),
     ) -> None:
         self.recording = Recording(path, salvage=salvage)
         self._folder = TemporaryDirectory(prefix="minivm-replay-")
         try:
             config = replace(self.recording.files(Path(self._folder.name)), trace=trace)
+            if devices:
+                config = _with_devices(config, devices)
             self.machine = pc.build(config)
             if self.recording.snapshot:
                 self._begin_at_snapshot(Path(self._folder.name) / "start.mvm")
@@ -172,6 +178,14 @@ class Replay:
             return Verdict(True, position, inputs, self._checks, words, self._good, position)
         words = f"departed between tick {self._good} and tick {position}: {words}"
         return Verdict(False, position, inputs, self._checks, words, self._good, position)
+
+
+def _with_devices(config: MachineConfig, devices: Sequence[Any]) -> MachineConfig:
+    given = replace(config, devices=devices)
+    was, now = (sorted(map(place_of, one.devices)) for one in (config, given))
+    if was != now:
+        raise SnapshotError(f"devices: the recording has {was}, given are {now}")
+    return given
 
 
 def replay(path: "Path | str", **options: Any) -> Replay:

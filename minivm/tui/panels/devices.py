@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 
 from minivm.core.record import record
 from minivm.debug.debugger import Debugger
-from minivm.debug.inspect_devices import PARTS, ChipReport, RegisterReport, chip_names, inspect_chip
+from minivm.debug.inspect_devices import ChipReport, RegisterReport, chip_names, chip_title, inspect_chip, part_at
 from minivm.tui.panels.base import ListingPanel
 from minivm.tui.panels.changes import Changes
 from minivm.tui.panels.listing import Listing, Part, Row, row, sentence
@@ -19,6 +19,7 @@ class Chips:
     """The names of all chips, what the open ones hold, and the first port of each."""
 
     names: tuple[str, ...]
+    titles: dict[str, str]
     reports: dict[str, ChipReport]
     now: int
     bases: dict[str, int]
@@ -52,8 +53,9 @@ class DevicesPanel(ListingPanel):
         """Ask the chips that are open."""
         names, machine = tuple(chip_names(debugger.machine)), debugger.machine
         reports = {name: report for name in names if name in self.open and (report := inspect_chip(machine, name))}
-        bases = {mapping.name: mapping.base for mapping in machine.ports.mappings()}
-        return Chips(names, reports, machine.now, bases)
+        bases = {part_at(machine, mapping)[0]: mapping.base for mapping in machine.ports.mappings()}
+        titles = {name: chip_title(machine, name).removeprefix("the ") for name in names}
+        return Chips(names, titles, reports, machine.now, bases)
 
     def rows(self, data: Chips) -> Iterable[Row]:
         """Return the tree."""
@@ -61,7 +63,7 @@ class DevicesPanel(ListingPanel):
             (name, one.register.name): one.value for name, report in data.reports.items() for one in report.registers
         }
         changed = self._changes.look(data.now, values)
-        titles = {name: PARTS[name].chip.name.removeprefix("the ") for name in data.names}
+        titles = data.titles
         for name in data.names:
             report = data.reports.get(name)
             mark = "▼ " if name in self.open else "▶ "
@@ -136,7 +138,7 @@ class DevicesPanel(ListingPanel):
     def _set(self, key: str, wanted: bool) -> None:
         if not wanted and key not in self.open:
             key = re.split("[/!]", key, maxsplit=1)[0]
-        if key in PARTS or "/" in key:
+        if "/" in key or (self.data is not None and key in self.data.names):
             self.open = self.open | {key} if wanted else self.open - {key}
             self.redraw()
             self.look_again()
