@@ -1,0 +1,352 @@
+"""A real QEMU as a `System`: its chips by the qtest socket, its time by a CPU that counts.
+
+The qtest protocol (QEMU, system/qtest.c) reads and writes ports and memory and tells of interrupt lines. Its own
+`clock_step` needs the qtest accelerator, which Debian leaves out of its packages. So time passes here as it does for a
+guest: QEMU counts instructions (`-icount`, 64 ns each), and a loop in a ROM of ours, started by the GDB protocol with
+a count and stopped by a breakpoint behind it, executes as many as are wanted. In between the CPU stands still.
+
+One trap lies there. QEMU takes the stopped CPU for an idle one, for a moment, and may warp its clock to the next
+timer's deadline, whosever that is. So before each run a comparator of the HPET, which no contract uses, is set to
+where the run shall end: a warp then ends there. The HPET's counter also says what time it really is, to 10 ns.
+"""
+
+import contextlib
+import json
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Any
+
+from minivm.testing.system import RESOLUTION_NS, SystemGone
+
+PROGRAM = "qemu-system-i386"
+ICOUNT_SHIFT = 6
+INSTRUCTION_NS = 1 << ICOUNT_SHIFT
+LAST_INSTRUCTIONS = 3
+"""A run ends so many instructions before its end, and the comparator brings it there."""
+LONGEST_GO_NS = 320_000_000
+"""QEMU 7.2 does not come back from one run of more than some 500 ms while a timer interrupts all the time."""
+HPET, HPET_TICK_NS = 0xFED00000, 10
+HPET_ENABLE, HPET_COUNTER = 0x10, 0xF0
+TIMER_CONFIGURATION, TIMER_COMPARATOR = 0x100, 0x108
+TIMER_ON_LINE_20 = 20 << 9 | 0x100 | 0x4
+"""32 bits, enabled, at an input of the I/O APIC that the PICs do not have (IA-PC HPET 1.0a, section 2.3.8)."""
+PATIENCE_S = 20.0
+"""So long QEMU may take to answer, by the host's clock."""
+ROM_BYTES = 2 << 20
+"""Two copies of 1 MiB, since the loop must be there as well when the guest has closed address line 20."""
+ROM_BASE = 0xFFFF0000
+SINGLE, LOOP = 0, 1
+"""Offsets in the ROM: a NOP, and `dec ecx; jnz` behind it; the breakpoint lies behind both."""
+PROGRAM_CODE = b"\x90" + b"\x66\x49" + b"\x75\xfc" + b"\xf4"
+END = len(PROGRAM_CODE) - 1
+ECX, EIP = 1, 8
+"""Numbers of registers in the GDB protocol's i386 target."""
+GONE = "went away"
+
+
+def find_qemu() -> str:
+    """Return the program's path; raises `SystemGone` with the way to get it."""
+    path = shutil.which(PROGRAM)
+    if path is None:
+        raise SystemGone(f"{PROGRAM} is not installed; on Debian: apt install qemu-system-x86")
+    return path
+
+
+class _Wire:
+    """A stream of lines or packets from QEMU, which connects to a socket of ours."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.path = folder / name
+        self.name = name
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(self.path))
+        self._listener.listen(1)
+        self._listener.settimeout(0.05)
+        self.socket = self._listener
+        self._waiting = b""
+
+    def accept(self, process: "subprocess.Popen[bytes]") -> None:
+        """Wait until QEMU has connected; raises `SystemGone` when it ends before."""
+        for _ in range(round(PATIENCE_S / 0.05)):
+            with contextlib.suppress(TimeoutError):
+                self.socket, _ = self._listener.accept()
+                self.socket.settimeout(PATIENCE_S)
+                return
+            if process.poll() is not None:
+                raise SystemGone(f"QEMU did not start: {_last_line(process)}")
+        raise SystemGone(f"QEMU did not connect its {self.name} socket in {PATIENCE_S:g} s")
+
+    def send(self, data: bytes) -> None:
+        """Send all of `data`."""
+        try:
+            self.socket.sendall(data)
+        except OSError as error:
+            raise SystemGone(f"QEMU {GONE} ({self.name}: {error.strerror or error})") from error
+
+    def until(self, mark: bytes) -> bytes:
+        """Return what comes up to and including `mark`."""
+        while mark not in self._waiting:
+            try:
+                part = self.socket.recv(1 << 16)
+            except TimeoutError as error:
+                raise SystemGone(f"QEMU gave no answer at its {self.name} socket in {PATIENCE_S:g} s") from error
+            except OSError as error:
+                raise SystemGone(f"QEMU {GONE} ({self.name}: {error.strerror or error})") from error
+            if not part:
+                raise SystemGone(f"QEMU {GONE} ({self.name}: the socket was closed)")
+            self._waiting += part
+        place = self._waiting.index(mark) + len(mark)
+        found, self._waiting = self._waiting[:place], self._waiting[place:]
+        return found
+
+    def take(self, length: int) -> bytes:
+        """Return the next `length` bytes."""
+        while len(self._waiting) < length:
+            self._waiting += self.socket.recv(1 << 16) or self._closed()
+        found, self._waiting = self._waiting[:length], self._waiting[length:]
+        return found
+
+    def available(self) -> bytes:
+        """Return what has come, without waiting."""
+        self.socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError, OSError):
+            while part := self.socket.recv(1 << 16):
+                self._waiting += part
+        self.socket.settimeout(PATIENCE_S)
+        found, self._waiting = self._waiting, b""
+        return found
+
+    def close(self) -> None:
+        """Close both ends."""
+        self.socket.close()
+        self._listener.close()
+
+    def _closed(self) -> bytes:
+        raise SystemGone(f"QEMU {GONE} ({self.name}: the socket was closed)")
+
+
+class QemuSystem:
+    """QEMU's PC (i440FX) with a CPU that only counts; a context manager.
+
+    Raises `SystemGone` in one line when QEMU is missing, does not start, dies or gives no answer.
+    """
+
+    name = "QEMU"
+
+    def __init__(self, *, memory_mib: int = 8) -> None:
+        program = find_qemu()
+        self._folder = TemporaryDirectory(prefix="minivm-qtest-")
+        folder = Path(self._folder.name)
+        self._wires = {name: _Wire(folder, name) for name in ("qtest", "gdb", "qmp", "com1")}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._levels: dict[int, bool] = {}
+        self._now = self._wanted = self._resets = 0
+        self._sent = b""
+        self._pics: list[str] = []
+        self._status: int | None = None
+        try:
+            self._start(program, folder, memory_mib)
+        except BaseException:
+            self.close()
+            raise
+
+    # -- System -----------------------------------------------------------------------------------------------------
+    @property
+    def now(self) -> int:
+        """Virtual nanoseconds since QEMU began."""
+        return self._now
+
+    def read_port(self, port: int, size: int) -> int:
+        """Do an IN."""
+        return int(self._ask(f"in{_LETTERS[size]} {port:#x}") or "0xff", 16)
+
+    def write_port(self, port: int, size: int, value: int) -> None:
+        """Do an OUT; QEMU may end by it."""
+        self._ask(f"out{_LETTERS[size]} {port:#x} {value:#x}")
+
+    def read_memory(self, address: int, length: int) -> bytes:
+        """Read byte by byte, as chips with registers behind memory want it."""
+        return bytes(int(self._ask(f"readb {address + place:#x}") or "0", 16) for place in range(length))
+
+    def write_memory(self, address: int, data: bytes) -> None:
+        """Write byte by byte."""
+        for place, byte in enumerate(data):
+            self._ask(f"writeb {address + place:#x} {byte:#x}")
+
+    def pass_time(self, delay_ns: int) -> None:
+        """Let the CPU count up to `delay_ns` from where the last such run was to end."""
+        while delay_ns > LONGEST_GO_NS:
+            self._go(LONGEST_GO_NS)
+            delay_ns -= LONGEST_GO_NS
+        self._go(delay_ns)
+
+    def _go(self, delay_ns: int) -> None:
+        self._wanted += delay_ns
+        while (left := self._wanted - self._now) >= RESOLUTION_NS // 2:
+            self._ask(f"writel {HPET + TIMER_COMPARATOR:#x} {self._wanted // HPET_TICK_NS & 0xFFFF_FFFF:#x}")
+            self._count(max(left // INSTRUCTION_NS - LAST_INSTRUCTIONS, 1))
+            self._now = int(self._ask(f"readl {HPET + HPET_COUNTER:#x}"), 16) * HPET_TICK_NS
+
+    def _count(self, instructions: int) -> None:
+        """Let the CPU execute so many instructions, at least one."""
+        turns = instructions >> 1
+        start = SINGLE if instructions & 1 else LOOP
+        end = ROM_BASE + (END if turns else LOOP)
+        self._gdb(f"Z0,{end:x},1")
+        self._gdb(f"P{ECX:x}={turns.to_bytes(4, 'little').hex()}")
+        self._gdb(f"P{EIP:x}={start.to_bytes(4, 'little').hex()}")
+        self._gdb("c")
+        self._gdb(f"z0,{end:x},1")
+
+    def irq(self, number: int) -> bool:
+        """Return what QEMU last told of the line."""
+        self._ask("readb 0")  # what it has to tell comes before the answer
+        return self._levels.get(number, False)
+
+    def drive_irq(self, number: int, level: bool) -> None:
+        """Drive an input of one of the two PICs."""
+        self._ask(f"set_irq_in {self._pic(number >> 3)} unnamed-gpio-in {number & 7} {int(level)}")
+
+    def send_serial(self, data: bytes) -> None:
+        """Send at the other end of COM1's line, and let QEMU's main loop come round."""
+        self._wires["com1"].send(data)
+        for _ in range(50):
+            self._ask("readb 0")
+
+    def sent_serial(self) -> bytes:
+        """Return what has arrived at the other end of COM1's line."""
+        self._ask("readb 0")
+        self._sent += self._wires["com1"].available()
+        return self._sent
+
+    def resets(self) -> int:
+        """Count the RESET events of QMP."""
+        self._qmp("query-status")
+        return self._resets
+
+    def exit_status(self) -> int | None:
+        """Return QEMU's exit status once it has ended."""
+        if self._process is not None and self._status is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._status = self._process.wait(0.2)
+        return self._status
+
+    def close(self) -> None:
+        """End QEMU and remove its sockets."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+        if self._process is not None:
+            self._process.wait()
+            if self._process.stderr is not None:
+                self._process.stderr.close()
+        for wire in self._wires.values():
+            wire.close()
+        self._folder.cleanup()
+
+    def __enter__(self) -> "QemuSystem":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    # -- beginning --------------------------------------------------------------------------------------------------
+    def _start(self, program: str, folder: Path, memory_mib: int) -> None:
+        rom = folder / "rom"
+        rom.write_bytes(_rom())
+        self._process = subprocess.Popen(
+            [program, *_arguments(self._wires, rom, memory_mib)], stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        for wire in self._wires.values():
+            wire.accept(self._process)
+        self._wires["qmp"].until(b"\n")  # its greeting
+        self._qmp("qmp_capabilities")
+        # Registers can be set one by one only by who has read the target's description.
+        self._gdb("qSupported:xmlRegisters=i386")
+        self._gdb("qXfer:features:read:target.xml:0,ffb")
+        self._ask("irq_intercept_in ioapic")
+        self._ask(f"writel {HPET + HPET_ENABLE:#x} 1")
+        self._ask(f"writel {HPET + TIMER_CONFIGURATION:#x} {TIMER_ON_LINE_20:#x}")
+
+    def _pic(self, which: int) -> str:
+        """Return the object path of the master (0) or the slave (1)."""
+        if not self._pics:
+            listed: Any = self._qmp("qom-list", path="/machine/unattached")
+            found = [entry["name"] for entry in listed if entry["type"] == "child<isa-i8259>"]
+            self._pics = [f"/machine/unattached/{name}" for name in sorted(found)]
+        return self._pics[which]
+
+    # -- the three protocols ----------------------------------------------------------------------------------------
+    def _ask(self, command: str) -> str:
+        """Send a qtest command and return the value of its answer; empty when it has none, or QEMU has ended."""
+        wire = self._wires["qtest"]
+        try:
+            wire.send(command.encode() + b"\n")
+            while True:
+                words = wire.until(b"\n").decode().split()
+                if words[:1] != ["IRQ"]:
+                    break
+                self._levels[int(words[2])] = words[1] == "raise"
+        except SystemGone:
+            if self.exit_status() is None or self._status is None or self._status < 0:
+                raise
+            return ""  # it was asked to end
+        if words[:1] != ["OK"]:
+            raise SystemGone(f"QEMU refuses {command!r}: {' '.join(words[1:])}")
+        return words[1] if len(words) > 1 else ""
+
+    def _gdb(self, packet: str) -> bytes:
+        """Send a packet of the GDB protocol and return the answer's payload."""
+        wire, data = self._wires["gdb"], packet.encode()
+        wire.send(b"$" + data + b"#%02x" % (sum(data) & 0xFF))
+        answer = wire.until(b"#").partition(b"$")[2][:-1]
+        wire.take(2)
+        wire.send(b"+")
+        if answer.startswith(b"E") or (not answer and packet[0] in "PZz"):
+            raise SystemGone(f"QEMU refuses the GDB packet {packet!r}: {answer.decode() or 'unknown'}")
+        return answer
+
+    def _qmp(self, command: str, **arguments: object) -> Any:
+        """Do a QMP command and return what it returns; events are counted on the way."""
+        wire = self._wires["qmp"]
+        wire.send(json.dumps({"execute": command, "arguments": arguments}).encode())
+        while True:
+            answer = json.loads(wire.until(b"\n"))
+            if answer.get("event") == "RESET":
+                self._resets += 1
+            if "error" in answer:
+                raise SystemGone(f"QEMU refuses {command}: {answer['error']['desc']}")
+            if "return" in answer:
+                return answer["return"]
+
+
+_LETTERS = {1: "b", 2: "w", 4: "l"}
+
+
+def _arguments(wires: dict[str, _Wire], rom: Path, memory_mib: int) -> list[str]:
+    return [
+        "-machine", "pc,accel=tcg", "-icount", f"shift={ICOUNT_SHIFT},sleep=off", "-S", "-nodefaults",
+        "-display", "none", "-vga", "std", "-m", str(memory_mib), "-bios", str(rom),
+        "-rtc", "base=2026-01-01T00:00:00,clock=vm", "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
+        "-qtest", f"unix:{wires['qtest'].path}", "-qtest-log", "none", "-gdb", f"unix:{wires['gdb'].path}",
+        "-qmp", f"unix:{wires['qmp'].path}", "-chardev", f"socket,id=com1,path={wires['com1'].path}",
+        "-serial", "chardev:com1", "-serial", "null",
+    ]  # fmt: skip
+
+
+def _rom() -> bytes:
+    """Return the ROM: the loop at the start of each MiB's last 64 KiB, and a jump to itself at the reset vector."""
+    rom = bytearray(b"\xf4" * ROM_BYTES)
+    for end in (ROM_BYTES >> 1, ROM_BYTES):
+        rom[end - 0x10000 : end - 0x10000 + len(PROGRAM_CODE)] = PROGRAM_CODE
+        rom[end - 16 : end - 14] = b"\xeb\xfe"
+    return bytes(rom)
+
+
+def _last_line(process: "subprocess.Popen[bytes]") -> str:
+    text = process.stderr.read().decode(errors="replace").strip() if process.stderr is not None else ""
+    return text.splitlines()[-1] if text else f"exit status {process.returncode}"

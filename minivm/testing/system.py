@@ -1,0 +1,169 @@
+"""A PC without its CPU, as device contracts see it: ports, memory, time and interrupt lines.
+
+`System` is the protocol. Here it is met by `MiniVmSystem`, all of MiniVM's chips as `minivm.pc` wires them; in
+`minivm.testing.qtest` by a real QEMU. A contract that holds on both says something about the chip and not about one
+program's idea of it.
+"""
+
+from typing import Any, Protocol
+
+from minivm import pc
+from minivm.config import MachineConfig
+from minivm.core.describe import Chip
+from minivm.debug.inspect_devices import PARTS
+from minivm.errors import MiniVMError
+
+RESOLUTION_NS = 320
+"""All systems let time pass in steps of this, so that they stand at the same moment."""
+NEVER_RUN = b"\xf4".ljust(510, b"\0") + b"\x55\xaa"
+"""A boot sector for a CPU that is never let go."""
+
+
+class SystemGone(MiniVMError):
+    """The system under test went away or cannot be had; the message says why in one line."""
+
+
+class System(Protocol):
+    """A PC of the AT's kind whose CPU does nothing: a contract does all that a CPU would do."""
+
+    name: str
+    """What the report calls it."""
+
+    @property
+    def now(self) -> int:
+        """Virtual nanoseconds since the system began."""
+
+    def read_port(self, port: int, size: int) -> int:
+        """Return what an IN of `size` bytes (1, 2 or 4) gives."""
+
+    def write_port(self, port: int, size: int, value: int) -> None:
+        """Do an OUT of `size` bytes."""
+
+    def read_memory(self, address: int, length: int) -> bytes:
+        """Return bytes of memory as the CPU would see them."""
+
+    def write_memory(self, address: int, data: bytes) -> None:
+        """Put bytes into memory as the CPU would."""
+
+    def pass_time(self, delay_ns: int) -> None:
+        """Let virtual time pass; `delay_ns` is a whole number of `RESOLUTION_NS`."""
+
+    def irq(self, number: int) -> bool:
+        """Return the level of an interrupt line, 0 to 15, as its chip drives it."""
+
+    def drive_irq(self, number: int, level: bool) -> None:
+        """Drive an interrupt line that no chip uses."""
+
+    def send_serial(self, data: bytes) -> None:
+        """Let bytes arrive at COM1."""
+
+    def sent_serial(self) -> bytes:
+        """Return all that COM1 has sent to the other end of its line."""
+
+    def resets(self) -> int:
+        """Return how often the machine was reset by a chip, as far as that can be known."""
+
+    def exit_status(self) -> int | None:
+        """Return the process exit status that the debug-exit port asked for; None while the machine lives."""
+
+    def close(self) -> None:
+        """Give everything back to the host; closing twice is harmless."""
+
+
+class MiniVmSystem:
+    """MiniVM's PC on the bench: every chip wired as always, and a CPU that is never run."""
+
+    name = "MiniVM"
+
+    def __init__(self) -> None:
+        self._machine = pc.build(MachineConfig(memory="2M", guest="contract"), image=NEVER_RUN)  # type: ignore[arg-type]
+        self._irqs = self._machine.devices["pic"]
+        self._resets = 0
+
+    @property
+    def now(self) -> int:
+        """Virtual nanoseconds since power-on."""
+        return self._machine.clock.now
+
+    def read_port(self, port: int, size: int) -> int:
+        """Read from the port bus."""
+        value = self._machine.ports.read(port, size)
+        self._settle()
+        return value
+
+    def write_port(self, port: int, size: int, value: int) -> None:
+        """Write to the port bus; a reset that this asks for is done at once."""
+        self._machine.ports.write(port, size, value)
+        self._settle()
+
+    def read_memory(self, address: int, length: int) -> bytes:
+        """Read as the CPU would, byte by byte."""
+        return bytes(self._machine.space.load(address + place, 1) for place in range(length))
+
+    def write_memory(self, address: int, data: bytes) -> None:
+        """Write as the CPU would, byte by byte."""
+        for place, byte in enumerate(data):
+            self._machine.space.store(address + place, 1, byte)
+
+    def pass_time(self, delay_ns: int) -> None:
+        """Move the machine's clock; alarms ring on the way."""
+        self._machine.pass_time(self._machine.clock.now + delay_ns)
+        self._settle()
+
+    def irq(self, number: int) -> bool:
+        """Look at the PIC's input."""
+        pair = self._irqs
+        chip = pair.slave if number > 7 else pair.master
+        return bool(chip.state().lines >> (number & 7) & 1)
+
+    def drive_irq(self, number: int, level: bool) -> None:
+        """Drive the PIC's input."""
+        self._irqs.line(number).set(level)
+
+    def send_serial(self, data: bytes) -> None:
+        """Queue bytes at COM1's line."""
+        console: Any = self._machine.console
+        console.ports[0].send(data)
+
+    def sent_serial(self) -> bytes:
+        """Return COM1's log."""
+        console: Any = self._machine.console
+        return bytes(console.ports[0].data)
+
+    def resets(self) -> int:
+        """Return how often the machine was reset."""
+        return self._machine.resets
+
+    def exit_status(self) -> int | None:
+        """Return the status that `minivm run` would end with."""
+        ended = self._machine.ended
+        return None if ended is None else ended.status
+
+    def close(self) -> None:
+        """Close the machine."""
+        self._machine.close()
+
+    def _settle(self) -> None:
+        """Do what the machine does between two instructions: a reset or an end that a chip has asked for.
+
+        Interrupts stay pending, since nobody takes them: the CPU's IF is 0.
+        """
+        if self._machine.ended is None:
+            self._machine.settle()
+
+
+PORTS: tuple[tuple[int, int, str], ...] = (
+    (0x20, 2, "pic0"), (0x40, 4, "pit"), (0x60, 1, "keyboard data"), (0x61, 1, "system control B"),
+    (0x64, 1, "keyboard command"), (0x70, 2, "cmos"), (0x80, 1, "post code"), (0x92, 1, "system control A"),
+    (0xA0, 2, "pic1"), (0xF4, 4, "debug exit"), (0x2F8, 8, "com2"), (0x3B0, 0x30, "vga"), (0x3F8, 8, "com1"),
+    (0x4D0, 2, "elcr"), (0x604, 2, "power switch"),
+)  # fmt: skip
+"""Where the PC AT has its chips, by the names of `PARTS`: on any system, also one that MiniVM did not wire."""
+
+
+def chip_at(port: int) -> tuple[Chip | None, int]:
+    """Return the description of the chip that a PC has at `port`, and the port's offset in it."""
+    for base, length, name in PORTS:
+        if base <= port < base + length:
+            return PARTS[name].chip, port - base
+    return None, 0
