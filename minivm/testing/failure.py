@@ -6,7 +6,7 @@ failed, its run is done again from the same start with the recorders attached, u
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from minivm.core.record import record, replace
 from minivm.errors import MiniVMError, SnapshotError
@@ -15,19 +15,13 @@ from minivm.machine import NS_PER_MS, Machine
 from minivm.testing.screens import framed
 from minivm.testing.watchdog import place_of
 
-if TYPE_CHECKING:
-    from minivm.debug.recorder import Event
-
-MOST_EVENTS = 50
 MOST_SERIAL_LINES = 40
-LONGEST_RERUN = 3_000_000_000
-"""So many ticks of code are run again at most, which takes the host some 30 seconds with everything attached."""
+LONGEST_RERUN = 10_000_000_000
+"""So many ticks of code are run again at most for one test; with everything attached the host takes 2 to 3 ns each."""
 COST_OF_HALT = 50_000
 COST_OF_EXIT = 10_000
 """Waking up, and each exit to a device, takes the host as long as so many ticks of code."""
 _COLUMNS = 4
-_OWN_BUSINESS = ": bios trap"
-"""How the BIOS's ROM calls its services is no event of the guest's; the INT that asked for them is one."""
 
 Section = tuple[str, str]
 """A title and a text of pytest's report."""
@@ -190,13 +184,16 @@ class Evidence:
     remarks: tuple[str, ...]
 
 
-def run_again(history: History, sight: Sight, path: Path) -> Evidence:
-    """Do a run again up to where it was seen, and write it to the replay file `path`."""
+def run_again(history: History, sight: Sight, path: Path, *, most: int = LONGEST_RERUN) -> Evidence:
+    """Do a run again up to where it was seen, and write it to the replay file `path`.
+
+    A run that costs the host more than `most` ticks is not. Never raises for what the test did to the machine.
+    """
     if history.journal.went_back:
         return _nothing("the test put the machine back in time, so there is no one run to do again")
     cost = sight.cost - history.start_cost
-    if cost > LONGEST_RERUN:
-        return _nothing(f"the run was too long to be done again (as {cost:,} ticks of code; {LONGEST_RERUN:,} at most)")
+    if cost > most:
+        return _nothing(f"the run was too long to be done again: it costs as much as {cost:,} ticks, {most:,} may be")
     try:
         machine = history.origin.again()
     except MiniVMError as error:
@@ -212,11 +209,11 @@ def _nothing(remark: str) -> Evidence:
 def _watched(machine: Machine, journal: Journal, sight: Sight, path: Path) -> Evidence:
     from minivm.debug.debugger import Debugger
     from minivm.debug.recorder import Recorder as EventRecorder
-    from minivm.debug.recorder import event_words
+    from minivm.testing.events import event_lines
 
     debugger = Debugger(machine)
     recording, remarks = _Recording.begin(machine, path)
-    events = EventRecorder(debugger, 4 * MOST_EVENTS)
+    events = EventRecorder(debugger)
     events.start()
     remarks += _play(machine, journal, sight, recording)
     events.stop()
@@ -226,13 +223,7 @@ def _watched(machine: Machine, journal: Journal, sight: Sight, path: Path) -> Ev
             "the second run came to another state: the test must have changed memory, registers or a chip by hand, "
             "or the files that the machine was booted from",
         )
-    lines = [f"{_when(event)}  {event_words(debugger, event)}" for event in events.events]
-    told = [line for line in lines if not line.endswith(_OWN_BUSINESS)]
-    return Evidence(tuple(told[-MOST_EVENTS:]), recording.path, remarks)
-
-
-def _when(event: "Event") -> str:
-    return f"{event.now / NS_PER_MS:14.6f} ms  {event.where:08X}h"
+    return Evidence(tuple(event_lines(debugger, events.events)), recording.path, remarks)
 
 
 class _Recording:
@@ -268,6 +259,8 @@ def _play(machine: Machine, journal: Journal, sight: Sight, recording: _Recordin
             player.reach(given.position)
             recording.note(given)
         player.reach(sight.position, safe_point=not sight.in_block)
+        if sight.ended and machine.ended is None:
+            machine.run_to(sight.position + 1)  # it ended there, which the next go would have found out
     except (MiniVMError, ValueError) as error:
         return (f"the second run went another way: {error}",)
     return ()
@@ -286,7 +279,7 @@ def sections(name: str, sight: Sight, evidence: Evidence, command: str) -> list[
         (f"minivm {name}: registers", "\n".join(sight.registers)),
     ]
     if evidence.events:
-        found.append((f"minivm {name}: last {len(evidence.events)} events", "\n".join(evidence.events)))
+        found.append((f"minivm {name}: last events", "\n".join(evidence.events)))
     words = [*evidence.remarks, *([command] if evidence.replay is not None else [])]
     if words:
         found.append((f"minivm {name}: replay", "\n".join(words)))

@@ -12,6 +12,7 @@ import pytest
 from minivm.errors import ConfigError, ExpectationFailed, MiniVMError
 from minivm.testing.coverage_plugin import cover
 from minivm.testing.failure import (
+    LONGEST_RERUN,
     Booted,
     Evidence,
     Forked,
@@ -39,7 +40,7 @@ MOST_MACHINES = 4
 
 def give_up(reason: object) -> NoReturn:
     """Fail the test with one line and no traceback."""
-    pytest.fail(str(reason), pytrace=False)
+    raise pytest.fail.Exception(str(reason), pytrace=False) from None
 
 
 @contextmanager
@@ -71,12 +72,12 @@ class Watched:
         """Return how the machine is now, or was; None when the test had closed it in peace."""
         return self.sight if self.closed else sight_of(self.guest)
 
-    def sections(self, path: Path, command: Callable[[Path], str]) -> list[Section]:
-        """Return its part of the report, with a replay file at `path`."""
+    def sections(self, path: Path, command: Callable[[Path], str], most: int) -> list[Section]:
+        """Return its part of the report, with a replay file at `path` if the run takes `most` ticks or less."""
         sight = self.look()
         if sight is None:
             return []
-        evidence = run_again(self.history, sight, path)
+        evidence = run_again(self.history, sight, path, most=most)
         return sections(self.name, sight, evidence, command(path))
 
 
@@ -141,7 +142,7 @@ class Guests:
             found.append(("minivm", f"the last {len(shown)} of the test's {len(self._watched)} machines:"))
         for number, one in enumerate(shown):
             path = self._settings.replay_file(self._item.nodeid, number)
-            found += one.sections(path, self._settings.replay_command)
+            found += one.sections(path, self._settings.replay_command, LONGEST_RERUN // len(shown))
         return found
 
     def close(self) -> None:

@@ -32,6 +32,7 @@ INI: tuple[tuple[str, Any, str], ...] = (
     ("minivm_kernel_ticks", "string", "ticks of code that one may execute (default 1_000_000_000)"),
     ("minivm_pass_exit", "args", "values at the debug-exit port that mean success (default 0, status 1 of QEMU)"),
 )
+WRITTEN = "minivm_written"
 GUESTS: "pytest.StashKey[Reporting]" = pytest.StashKey()
 SETTINGS: "pytest.StashKey[Settings]" = pytest.StashKey()
 
@@ -129,6 +130,26 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
         attach(report, guests)
     return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let a worker of pytest-xdist tell the controller which golden screens it has written."""
+    output: Any = getattr(session.config, "workeroutput", None)
+    if output is not None and SETTINGS in session.config.stash:
+        output[WRITTEN] = [str(path) for path in session.config.stash[SETTINGS].written]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what a worker has written."""
+    for path in getattr(node, "workeroutput", {}).get(WRITTEN, ()):
+        settings_of(node.config).written.setdefault(Path(path), "")
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say which golden screens were written."""
+    if SETTINGS in config.stash and config.stash[SETTINGS].written:
+        terminalreporter.write_line(config.stash[SETTINGS].words_of_written())
 
 
 # -- kernels as cases -------------------------------------------------------------------------------------------------

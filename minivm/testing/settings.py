@@ -27,7 +27,8 @@ class Settings:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._nursery = Nursery(self)
-        self._written: dict[Path, str] = {}
+        self.written: dict[Path, str] = {}
+        """The golden screens that this process has written."""
         self._kernel_paths: set[Path] | None = None
 
     # -- what the user wrote ------------------------------------------------------------------------------------------
@@ -145,10 +146,15 @@ class Settings:
         return goldens_of(item, update=bool(self._config.getoption("minivm_update")), written=self._on_golden)
 
     def _on_golden(self, path: Path, text: str) -> None:
-        if self._written.setdefault(path, text) != text:
+        if self.written.setdefault(path, text) != text:
             raise ExpectationFailed(
                 f"the golden screen {path.name} was written in this session already, as another one"
             )
+
+    def words_of_written(self) -> str:
+        """Return which golden screens were written, in one line."""
+        names = [self._shown(path) for path in sorted(self.written)]
+        return f"minivm: wrote {len(names)} golden screen{'s' if len(names) > 1 else ''}: {', '.join(names)}"
 
     # -- replay files -------------------------------------------------------------------------------------------------
     def replay_file(self, node: str, number: int) -> Path:
@@ -167,9 +173,11 @@ class Settings:
 
     def replay_command(self, path: Path) -> str:
         """Return the command that replays a file, as short as it can be from where pytest was started."""
+        return f"minivm replay {shlex.quote(self._shown(path))}"
+
+    def _shown(self, path: Path) -> str:
         start = self._config.invocation_params.dir
-        shown = path.relative_to(start) if path.is_relative_to(start) else path
-        return f"minivm replay {shlex.quote(str(shown))}"
+        return str(path.relative_to(start) if path.is_relative_to(start) else path)
 
     # -- kernels ------------------------------------------------------------------------------------------------------
     def collect_kernel(self, path: Path, parent: pytest.Collector) -> "KernelFile | None":
