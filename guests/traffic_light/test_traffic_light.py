@@ -1,0 +1,159 @@
+"""Tests of the traffic light: first the device without any CPU, then the guest that drives it.
+
+Run:    pytest      (in this folder)
+"""
+# ruff: noqa: D101, D103 - the names of tests are sentences
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from traffic_light import ALL_RED, BUTTON, CONFLICT, TIME_UP, CrossingState, TrafficLight
+
+import minivm
+from minivm import Clock, Machine, Slot
+from minivm.core.device import Wire
+
+LAMPS, STATUS, TIMER = range(3)
+SECOND_NS = 1_000_000_000
+CARS_GO, WALKERS_GO, CARS_STOP = 0x0C, 0x11, 0x0A
+HERE = Path(__file__).parent
+
+
+# -- the device -----------------------------------------------------------------------------------------------------
+class Bench:
+    def __init__(self) -> None:
+        self.clock, self.line, self.shown = Clock(), Wire(), bytearray()
+        self.light = TrafficLight(Slot(self.clock, lambda irq: self.line, self.shown.extend))
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_all_is_red_at_power_on(bench: Bench) -> None:
+    assert [bench.light.read(offset, 1) for offset in range(3)] == [ALL_RED, 0, 0]
+    assert not bench.line.level
+
+
+def test_lamps_light_as_written_and_the_host_sees_each_change_once(bench: Bench) -> None:
+    for lamps in (CARS_GO, CARS_GO, CARS_STOP):
+        bench.light.write(LAMPS, 1, lamps)
+        assert bench.light.read(LAMPS, 1) == lamps
+    assert bytes(bench.shown) == b"cars green, walkers red\r\ncars amber, walkers red\r\n"
+
+
+def test_the_timer_raises_the_line_when_its_time_is_up_and_not_before(bench: Bench) -> None:
+    bench.light.write(TIMER, 1, 15)
+    bench.clock.advance_to(1_499_999_999)
+    assert not bench.line.level
+    assert bench.light.read(TIMER, 1) == 1
+    bench.clock.advance_to(1_500_000_000)
+    assert bench.line.level
+    assert bench.light.read(STATUS, 1) == TIME_UP
+
+
+def test_a_timer_that_is_stopped_or_set_anew_does_not_ring_for_the_old_time(bench: Bench) -> None:
+    bench.light.write(TIMER, 1, 10)
+    bench.light.write(TIMER, 1, 30)
+    bench.clock.advance_to(2 * SECOND_NS)
+    bench.light.write(TIMER, 1, 0)
+    bench.clock.advance_to(9 * SECOND_NS)
+    assert not bench.line.level
+
+
+def test_the_line_falls_when_all_that_happened_is_cleared(bench: Bench) -> None:
+    bench.light.write(TIMER, 1, 1)
+    bench.clock.advance_to(SECOND_NS)
+    bench.light.feed(b"press")
+    bench.light.write(STATUS, 1, BUTTON)
+    assert bench.line.level
+    bench.light.write(STATUS, 1, TIME_UP)
+    assert not bench.line.level
+
+
+def test_green_for_both_makes_all_red_until_a_reset(bench: Bench) -> None:
+    bench.light.write(LAMPS, 1, 0x14)
+    bench.light.write(STATUS, 1, 0xFF)
+    bench.light.write(LAMPS, 1, CARS_GO)
+    assert (bench.light.read(LAMPS, 1), bench.light.read(STATUS, 1)) == (ALL_RED, CONFLICT)
+    bench.light.reset()
+    bench.light.write(LAMPS, 1, CARS_GO)
+    assert bench.light.read(LAMPS, 1) == CARS_GO
+
+
+def test_a_light_that_is_restored_goes_on_as_the_first_one_would(bench: Bench) -> None:
+    bench.light.write(LAMPS, 1, WALKERS_GO)
+    bench.light.write(TIMER, 1, 20)
+    bench.light.feed(b"press")
+    other = Bench()
+    other.light.restore(bench.light.state())
+    assert other.light.state() == bench.light.state() == CrossingState(WALKERS_GO, BUTTON, 2 * SECOND_NS)
+    assert other.line.level
+    other.clock.advance_to(2 * SECOND_NS)
+    assert other.light.read(STATUS, 1) == BUTTON | TIME_UP
+
+
+# -- the guest ------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def crossing() -> Iterator[Machine]:
+    with minivm.boot(HERE / "crossing.asm", devices=[("port", 0x500, TrafficLight, {"irq": 5})]) as vm:
+        vm.expect("cars green")
+        yield vm
+
+
+def lamps_every_100_ms(vm: Machine, seconds: int) -> list[int]:
+    """Return the lamps that are seen, each as often as it is seen in a row."""
+    seen = []
+    for _ in range(10 * seconds):
+        vm.run(ms=100)
+        seen.append(vm.ports.read(0x500, 1))
+    return seen
+
+
+def test_cars_have_green_as_long_as_nobody_comes(crossing: Machine) -> None:
+    assert set(lamps_every_100_ms(crossing, 20)) == {CARS_GO}
+
+
+def test_who_presses_the_button_gets_five_seconds_of_green(crossing: Machine) -> None:
+    crossing.feed("TrafficLight", b"press")
+    seen = lamps_every_100_ms(crossing, 20)
+    assert list(dict.fromkeys(seen)) == [CARS_STOP, ALL_RED, WALKERS_GO, 0x0B, CARS_GO]
+    assert seen.count(WALKERS_GO) == 50
+
+
+def test_a_key_works_as_the_button_does(crossing: Machine) -> None:
+    crossing.type(" ")
+    crossing.expect("walkers green", timeout=4)
+
+
+def test_a_button_pressed_at_any_instruction_of_the_handler_is_not_lost(crossing: Machine) -> None:
+    crossing.feed("TrafficLight", b"press")
+    crossing.run_until(lambda vm: vm.ports.read(0x501, 1) & TIME_UP != 0)
+    for _ in range(25):
+        crossing.step()
+        with crossing.clone() as vm:
+            vm.feed("TrafficLight", b"press")
+            vm.run(ms=15_000)
+            assert vm.ports.read(0x500, 1) == CARS_GO
+            assert vm.ports.read(0x501, 1) == 0
+
+
+def test_a_clone_crosses_in_step_with_its_original(crossing: Machine) -> None:
+    crossing.feed("TrafficLight", b"press")
+    crossing.run(ms=2500)
+    with crossing.clone() as clone:
+        assert lamps_every_100_ms(clone, 12) == lamps_every_100_ms(crossing, 12)
+        assert clone.state_hash() == crossing.state_hash()
+
+
+def test_a_recorded_press_comes_again_at_its_tick(tmp_path: Path) -> None:
+    light = [("port", 0x500, TrafficLight)]
+    with minivm.boot(HERE / "crossing.asm", devices=light, record=tmp_path / "run.mvr") as vm:
+        vm.run(ms=1234)
+        vm.feed("TrafficLight", b"press")
+        vm.run(ms=4000)
+    with minivm.replay(tmp_path / "run.mvr", devices=light) as replay:
+        assert replay.run().identical
+        assert replay.machine.ports.read(0x500, 1) == WALKERS_GO
