@@ -70,11 +70,10 @@ def load(name: str) -> Factory:
 
 def name_of(factory: Factory) -> str:
     """Return the name that a factory is installed under, or else `module:Class`, which only tells people who it is."""
-    module, qualified = getattr(factory, "__module__", ""), getattr(factory, "__qualname__", type(factory).__name__)
     for name, point in installed().items():
-        if point.value == f"{module}:{qualified}" or _has_loaded(point) is factory:
+        if _has_loaded(point) is factory:
             return name
-    return f"{module}:{qualified}"
+    return f"{getattr(factory, '__module__', '')}:{getattr(factory, '__qualname__', type(factory).__name__)}"
 
 
 def _has_loaded(point: "EntryPoint") -> object:

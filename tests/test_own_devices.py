@@ -371,6 +371,9 @@ def test_a_line_with_two_drivers_is_high_as_long_as_one_drives_it() -> None:
     for driver, level in ((one, True), (two, True), (one, False), (one, False), (two, False)):
         driver.set(level)
     assert edges == [True, False]
+    for driver, level in ((one, True), (two, True), (two, False)):
+        driver.set(level)
+    assert edges == [True, False, True]
 
 
 def test_two_devices_may_have_one_interrupt_and_a_chips_line_is_nobodys() -> None:
@@ -588,9 +591,14 @@ def test_a_recording_of_another_device_departs(tmp_path: Path) -> None:
         def read(self, offset: int, size: int) -> int:
             return 0x55
 
+    class Secret(Lamp):
+        def state(self) -> LampState:
+            return LampState(99, self.due, self.rung, self.level)
+
     record(tmp_path / "run.mvr", Lamp)
-    with minivm.replay(tmp_path / "run.mvr", devices=[("port", 0x500, Other)]) as replay:
-        assert not replay.run().identical
+    for kind in (Other, Secret):
+        with minivm.replay(tmp_path / "run.mvr", devices=[("port", 0x500, kind)]) as replay:
+            assert not replay.run().identical
 
 
 def test_a_recording_never_imports_what_it_names(
@@ -702,6 +710,32 @@ def test_a_devices_exception_comes_out_as_it_is_and_the_machine_can_go_on(fault:
     assert error.args == ("a bug of the user's",)
     (note,) = error.__notes__
     assert f"raised by the device Faulty at {bus} {base:X}h, in trip (test_own_devices.py:" in note
+
+
+def test_of_two_devices_of_a_class_the_one_that_raised_is_named() -> None:
+    devices = [("port", base, Faulty, {"at": "read" if base == 0x510 else ""}) for base in (0x500, 0x510, 0x520)]
+    with minivm.boot(sector("mov dx, 0x510\nin al, dx"), devices=devices) as vm, pytest.raises(KeyError) as caught:
+        vm.run(ms=1)
+    assert "Faulty at port 510h" in caught.value.__notes__[0]
+
+
+def test_an_alarm_that_is_no_method_is_known_by_its_file() -> None:
+    class Careless(Lamp):
+        def write(self, offset: int, size: int, value: int) -> None:
+            self.slot.clock.after(10, lambda: 1 // 0)
+
+    with minivm.boot(HELLO, devices=[("port", 0x500, Careless)]) as vm, pytest.raises(ZeroDivisionError) as caught:
+        vm.run(ms=1)
+    assert "Careless at port 500h, in <lambda> (test_own_devices.py:" in caught.value.__notes__[0]
+
+
+def test_an_exception_that_no_device_has_raised_gets_no_note() -> None:
+    with minivm.boot(HELLO, devices=[("port", 0x500, Notes)]) as vm:
+        vm.clock.after(10, lambda: int("x"))
+        vm.user_devices = {"port 500h": Wire()}  # of another file
+        with pytest.raises(ValueError, match="invalid literal") as caught:
+            vm.run(ms=1)
+    assert not hasattr(caught.value, "__notes__")
 
 
 def test_an_exception_of_the_constructor_or_of_a_state_is_the_devices() -> None:
