@@ -80,7 +80,9 @@ def join(where: str, name: str) -> str:
 
 
 def check_names(found: Mapping[str, object], wanted: "tuple[str, ...]", where: str = "") -> None:
-    """Refuse a dict that lacks a wanted field or has another one; raises `SnapshotError` naming the first."""
+    """Refuse a dict that lacks a wanted field or has another one, and what is no dict; raises `SnapshotError`."""
+    if not isinstance(found, Mapping):
+        raise SnapshotError(f"{_named(where)}: {_short(found)} is not a dict")
     for name in wanted:
         if name not in found:
             raise SnapshotError(f"{join(where, name)} is missing")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import minivm
 from minivm.config import MachineConfig
-from minivm.core.plain import from_plain, to_plain
+from minivm.core.plain import check_names, from_plain, to_plain
 from minivm.core.record import record
 from minivm.errors import ConfigError, SnapshotError
 
@@ -243,3 +243,9 @@ def test_a_machines_configuration_becomes_plain():
     assert (plain["memory"], plain["guest"]) == (2 << 20, "x.img")
     assert plain["disks"] == [{"path": "a.img", "read_only": True, "snapshot": False}]
     assert json.loads(json.dumps(plain)) == plain
+
+
+@pytest.mark.parametrize("value", [None, 0.5, 7, "text", ["a"]])
+def test_names_are_looked_for_in_nothing_but_a_dict(value):
+    with pytest.raises(SnapshotError, match=r"devices: .* is not a dict"):
+        check_names(value, ("a",), "devices")
