@@ -1,0 +1,471 @@
+"""Fuzzing of everything that reads what others wrote: `python -m minivm.testing.fuzz TARGET [CORPUS ...]`.
+
+With Atheris installed (pip install atheris) libFuzzer drives a target and takes its options, such as
+`-max_total_time=60`; files it finds go into the first corpus folder. `--without-atheris --runs N --seed S` drives the
+same targets by a plain loop that damages the same small valid files in a way that the seed decides, for CI.
+
+A `MiniVMError` of one line is a right answer. Any other exception, an error of several lines, or an input that takes
+longer than ten seconds is a finding: its input is kept in a file, its path is printed, and the exit status is 1.
+"""
+
+import os
+import signal
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from minivm.errors import ConfigError, ImageError, MiniVMError
+from minivm.testing import fuzz_inputs as inputs
+
+MOST_SECONDS = 10
+MOST_BYTES = 1 << 16
+_MEMORY_BYTES = 8 << 20
+
+
+class Target(NamedTuple):
+    """What is fuzzed: a function of the input and a folder to put files into, valid inputs, and its modules."""
+
+    run: Callable[[bytes, Path], None]
+    seeds: Callable[[], Sequence[bytes]]
+    modules: tuple[str, ...]
+
+
+# -- targets --------------------------------------------------------------------------------------------------------
+def _prepare(kinds: Sequence[str | None]) -> Callable[[bytes, Path], None]:
+    """Return what loads an image as each of `kinds`, None for the one that is detected."""
+
+    def load(data: bytes, folder: Path) -> None:
+        from minivm.config import MachineConfig
+        from minivm.loaders import prepare
+
+        for kind in kinds:
+            plan = _answer(
+                lambda kind=kind: prepare(  # type: ignore[misc]
+                    MachineConfig(guest=Path("input"), memory=_MEMORY_BYTES, boot=kind), data=data
+                )
+            )
+            if plan is not None and plan.drive is not None:
+                plan.drive.read(0, 1)
+
+    return load
+
+
+def _answer(action: Callable[[], Any]) -> Any:
+    """Return what `action` gives, or None where it refuses in one line."""
+    try:
+        return action()
+    except MiniVMError as error:
+        if "\n" in str(error):
+            raise
+        return None
+
+
+def _elf(data: bytes, folder: Path) -> None:
+    from minivm.debug.symbols_elf import load_elf
+
+    _prepare(("elf", "multiboot", None))(data, folder)
+    table = _answer(lambda: load_elf(data, "input"))
+    if table is not None:
+        table.describe(0x10_0000), table.source(0x10_0000)
+
+
+def _snapshot(data: bytes, folder: Path) -> None:
+    import minivm
+    from minivm.storage import snapshot
+
+    path = folder / "input.mvm"
+    for content in (data, inputs.reseal_snapshot(data), inputs.snapshot_of_text(data)):
+        path.write_bytes(content)
+        _answer(lambda: snapshot.info(path))
+        machine = _answer(lambda: minivm.restore(path))
+        if machine is not None:
+            machine.close()
+
+
+def _recording(data: bytes, folder: Path) -> None:
+    from minivm.recording import Recording
+
+    for content in (data, inputs.reseal_recording(data), inputs.recording_of_text(data)):
+        path = _file(folder, "input.mvr", content)
+        for salvage in (False, True):
+            _answer(lambda: Recording(path, salvage=salvage))  # noqa: B023
+
+
+def _config(data: bytes, folder: Path) -> None:
+    from minivm.config import MachineConfig
+
+    path = _file(folder, "input.toml", data)
+    _answer(lambda: MachineConfig.from_toml(path))
+
+
+def _asm(data: bytes, folder: Path) -> None:
+    from minivm.debug.code import assemble
+
+    _answer(lambda: assemble(data, assembler="keystone", name="input", directory=folder))
+
+
+def _symbols(data: bytes, folder: Path) -> None:
+    from minivm.debug.symbols import load_symbols
+
+    path = _file(folder, "input.lst", data)
+    table = _answer(lambda: load_symbols(path))
+    if table is not None:
+        table.describe(0x7C00), table.source(0x7C00), table.names()
+
+
+def _gdb(data: bytes, folder: Path) -> None:
+    import socket
+
+    import minivm
+    from minivm.debug.gdb_packets import PacketReader, escape, unescape
+    from minivm.debug.gdbserver import GdbServer
+
+    packets = [event.payload for event in PacketReader().feed(data) if event.kind == "packet"]
+    for payload in packets:
+        if unescape(escape(payload)) != payload:
+            raise AssertionError(f"{payload!r} does not come back from its escapes")
+    with (
+        minivm.boot(inputs.boot_sector(b"\xeb\xfe"), memory="1M") as machine,
+        GdbServer(machine) as server,
+        socket.create_connection(("127.0.0.1", server.port)) as client,
+    ):
+        server.run_to(machine.now + 1000)  # takes the connection
+        client.sendall(data[:4096])
+        server.run_to(machine.now + 1000)  # and here what it says
+
+
+def _file(folder: Path, name: str, data: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+# -- seeds ----------------------------------------------------------------------------------------------------------
+_SOURCE = b"""%define TWICE(x) ((x) * 2)
+%macro print 1
+        mov al, %1
+        out 0xE9, al
+%endmacro
+        bits 16
+        org 0x7C00
+size    equ TWICE(8) + 1
+start:  print 'A'
+.loop:  mov byte [bx + si + size], 12h
+        loop .loop
+        jmp far 0xF000:0xFFF0
+%if size > 4
+        times 3 db "x", 0
+%endif
+%rep 2
+        rep movsw
+%endrep
+        times 510 - ($ - $$) db 0
+        dw 0xAA55
+"""
+_LISTING = (
+    b"     1                                          org 0x7C00\n"
+    b"     2                                          section .text\n"
+    b"     3 00000000 31C0                    start:  xor ax, ax\n"
+    b"     4 00000002 <rep 3h> 90                     times 3 nop\n"
+    b"     5                                  size    equ 4 * 2\n"
+    b"     6 00000005 [FAF4]                  .end:   cli\n"
+)
+_MAP = b"""- NASM Map file ----------
+
+-- Program origin ----------
+
+00007C00
+
+-- Sections (summary) ------
+
+Vstart            Start             Stop              Length    Class     Name
+            7C00              7C00              7E00  00000200  progbits  .text
+
+-- Symbols ------
+
+---- Section .text -----
+
+Real              Virtual           Name
+            7C00              7C00  start
+"""
+_LD_MAP = (
+    b"Linker script and memory map\n\n"
+    b".text           0x00100000       0x20\n                0x00100000                main\n"
+)
+_CONFIG = b"""guest = "kernel.elf"
+memory = "64M"
+boot = "elf"
+append = "quiet"
+rtc = "2026-01-01T00:00:00"
+disks = ["a.img,ro"]
+serial = ["stdio"]
+speed = "1x"
+bits = 32
+"""
+_PACKETS = (
+    b"+$qSupported:swbreak+#a1$?#3f$g#67$m7c00,10#92$Z0,7c00,1#3b$vCont;s:1#23$qRcmd,72656773#36\x03"
+    b"$X7c00,2:\x90}\x03#9e"
+)
+
+
+_LOADERS = ("minivm.loaders.plan", "minivm.loaders.detect", "minivm.loaders.elf", "minivm.loaders.multiboot")
+TARGETS: dict[str, Target] = {
+    "elf": Target(
+        _elf,
+        lambda: [inputs.elf(bits=bits, symbols=(("start", 0x10_0000), ("end", 0x10_0002))) for bits in (32, 64)],
+        (*_LOADERS, "minivm.debug.symbols_elf", "minivm.debug.symbols_dwarf"),
+    ),
+    "multiboot": Target(
+        _prepare(("multiboot", None)), lambda: [inputs.multiboot(), inputs.multiboot(flags=3, before=64)], _LOADERS
+    ),
+    "bzimage": Target(_prepare((None,)), lambda: [inputs.bzimage()], _LOADERS),
+    "disk": Target(
+        _prepare((None, "sector", "floppy", "disk")),
+        lambda: [inputs.boot_sector(), inputs.floppy_sector(), inputs.boot_sector().ljust(4096, b"\0")],
+        (*_LOADERS, "minivm.loaders.sector", "minivm.storage.disk", "minivm.storage.geometry"),
+    ),
+    "snapshot": Target(
+        _snapshot,
+        lambda: [inputs.snapshot(), inputs.snapshot_text()],
+        ("minivm.storage.snapshot", "minivm.storage.blocks", "minivm.saved"),
+    ),
+    "recording": Target(
+        _recording, lambda: [inputs.recording(), inputs.recording_text()], ("minivm.recording.reading", "minivm.inputs")
+    ),
+    "config": Target(_config, lambda: [_CONFIG], ("minivm.config",)),
+    "asm": Target(_asm, lambda: [_SOURCE, b"start: jmp start\n"], ("minivm.debug.nasm_front.assembler",)),
+    "symbols": Target(
+        _symbols,
+        lambda: [_LISTING, _MAP, _LD_MAP, b"00100000 T main\n00100010 00000004 d value\n"],
+        ("minivm.debug.symbols", "minivm.debug.symbols_nasm", "minivm.debug.symbols_text"),
+    ),
+    "gdb": Target(_gdb, lambda: [_PACKETS], ("minivm.debug.gdb_packets", "minivm.debug.gdbserver")),
+}
+"""Every target by its name on the command line."""
+
+
+# -- the plain loop -------------------------------------------------------------------------------------------------
+class Chance:
+    """Numbers that follow from a seed alone, the same on every host: BLAKE2b of a counter."""
+
+    def __init__(self, seed: int) -> None:
+        self._key, self._count = str(seed).encode()[:64], 0
+
+    def below(self, end: int) -> int:
+        """Return a number from 0 to `end` - 1."""
+        self._count += 1
+        digest = blake2b(self._count.to_bytes(8, "little"), key=self._key, digest_size=8).digest()
+        return int.from_bytes(digest, "little") % end
+
+
+_EDGES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF, (1 << 63) - 1)
+
+
+def damaged(data: bytes, chance: Chance, others: Sequence[bytes] = ()) -> bytes:
+    """Return `data` with one to four changes: bits, bytes, numbers at their edges, cuts, copies, parts of `others`.
+
+    Text mostly stays text, since a parser of text looks no further than the first byte that is none.
+    """
+    found = bytearray(data)
+    is_text = data.isascii() and b"\0" not in data and chance.below(8) > 0
+    for _ in range(1 + chance.below(4)):
+        at, length = chance.below(len(found) + 1), 1 + chance.below(16)
+        match chance.below(8):
+            case 0 if at < len(found):
+                found[at] = _any_byte(chance, is_text) if is_text else found[at] ^ 1 << chance.below(8)
+            case 1 if at < len(found):
+                found[at] = _any_byte(chance, is_text)
+            case 2:
+                _put_edge(found, at, chance, is_text)
+            case 3:
+                del found[at : at + length]
+            case 4:
+                source = chance.below(len(found) + 1)
+                found[at:at] = found[source : source + length]
+            case 5:
+                found[at:at] = bytes(_any_byte(chance, is_text) for _ in range(length))
+            case 6 if others:
+                other = others[chance.below(len(others))]
+                source = chance.below(len(other) + 1)
+                found[at : at + length] = other[source : source + 4 * length]
+            case 7 if chance.below(8) == 0:
+                del found[at:]
+    return bytes(found[:MOST_BYTES])
+
+
+def _any_byte(chance: Chance, is_text: bool) -> int:
+    return 0x20 + chance.below(0x5F) if is_text else chance.below(256)
+
+
+def _put_edge(found: bytearray, at: int, chance: Chance, is_text: bool) -> None:
+    """Write a number at the edge of its size over what stands there, or in text over the number that stands there."""
+    value = _EDGES[chance.below(len(_EDGES))]
+    if is_text:
+        end = at
+        while end < len(found) and found[end : end + 1].isdigit():
+            end += 1
+        found[at:end] = (hex(value) if chance.below(2) else str(-value if chance.below(4) == 0 else value)).encode()
+    else:
+        size = 1 << chance.below(4)
+        found[at : at + size] = (value & (1 << 8 * size) - 1).to_bytes(size, "little")
+
+
+def plain_inputs(seeds: Sequence[bytes], runs: int, seed: int) -> Iterator[bytes]:
+    """Yield `runs` inputs: first the seeds as they are, then damaged ones."""
+    chance = Chance(seed)
+    for number in range(runs):
+        if number < len(seeds):
+            yield seeds[number]
+        else:
+            yield damaged(seeds[chance.below(len(seeds))], chance, seeds)
+
+
+class Finding(Exception):
+    """An input that made a target fail; the text is one line, with the path where the input is kept."""
+
+
+def check(name: str, data: bytes, folder: Path, keep: Path) -> None:
+    """Give one input to a target; raises `Finding` when the answer is wrong, and keeps the input in `keep`."""
+    try:
+        with _patience():
+            TARGETS[name].run(data, folder)
+    except Exception as error:
+        path = keep / f"finding-{name}-{blake2b(data, digest_size=6).hexdigest()}"
+        path.write_bytes(data)
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise Finding(f"{name}: {what}; the input is {path}") from error
+
+
+class _patience:  # noqa: N801 - reads as what it does
+    """Interrupts what takes longer than `MOST_SECONDS`, where the host has such an alarm."""
+
+    def __enter__(self) -> None:
+        self._old: Any = None
+        try:
+            self._old = signal.signal(signal.SIGALRM, self._ring)
+            signal.alarm(MOST_SECONDS)
+        except (AttributeError, ValueError):
+            pass  # No such signal here, or not the main thread: whoever called has a limit of his own.
+
+    def __exit__(self, *_: object) -> None:
+        if self._old is not None:
+            signal.alarm(0)
+            signal.signal(signal.SIGALRM, self._old)
+
+    @staticmethod
+    def _ring(*_: object) -> None:
+        raise TimeoutError(f"took longer than {MOST_SECONDS} seconds")
+
+
+def run_plain(name: str, corpus: Sequence[Path], *, runs: int, seed: int, keep: Path) -> int:
+    """Give `runs` inputs to a target and return how many that were; raises `Finding` at the first wrong answer."""
+    seeds = [*TARGETS[name].seeds(), *_corpus(corpus)]
+    done = 0
+    with TemporaryDirectory(prefix="minivm-fuzz-") as folder:
+        for data in plain_inputs(seeds, runs, seed):
+            check(name, data, Path(folder), keep)
+            done += 1
+    return done
+
+
+def _corpus(places: Sequence[Path]) -> list[bytes]:
+    """Return the files in some folders, or the files named; raises `ImageError` for one that is not there."""
+    found = []
+    for place in places:
+        if not place.exists():
+            raise ImageError(f"{place}: there is no such file or folder to fuzz from")
+        files = sorted(file for file in place.iterdir() if file.is_file()) if place.is_dir() else [place]
+        found += [file.read_bytes()[:MOST_BYTES] for file in files]
+    return found
+
+
+# -- Atheris --------------------------------------------------------------------------------------------------------
+def run_atheris(name: str, words: Sequence[str], keep: Path) -> None:
+    """Let libFuzzer drive a target with its own options; it ends the process. Raises `ConfigError` without Atheris."""
+    try:
+        atheris: Any = import_module("atheris")
+    except ImportError:
+        raise ConfigError(
+            "Atheris is not installed: pip install atheris; or use --without-atheris --runs 1000"
+        ) from None
+    target = TARGETS[name]
+    with atheris.instrument_imports(include=["minivm"], enable_loader_override=False):
+        for module in target.modules:
+            import_module(module)
+    with TemporaryDirectory(prefix="minivm-fuzz-") as folder, TemporaryDirectory(prefix="minivm-seeds-") as begin:
+        for number, data in enumerate(target.seeds()):
+            (Path(begin) / f"seed-{number}").write_bytes(data)
+        corpus = [word for word in words if not word.startswith("-")]
+        options = [word for word in words if word.startswith("-")]
+        if not any(option.startswith("-max_len") for option in options):
+            options.append(f"-max_len={MOST_BYTES}")
+        if not any(option.startswith("-timeout") for option in options):
+            options.append(f"-timeout={MOST_SECONDS}")
+
+        def one_input(data: bytes) -> None:
+            try:
+                target.run(data, Path(folder))
+            except Exception:
+                _keep(name, data, keep)
+                raise
+
+        atheris.Setup([sys.argv[0], *options, *corpus, begin], one_input)
+        atheris.Fuzz()
+
+
+def _keep(name: str, data: bytes, keep: Path) -> None:
+    path = keep / f"finding-{name}-{blake2b(data, digest_size=6).hexdigest()}"
+    path.write_bytes(data)
+    print(f"minivm fuzz: {name}: the input is {path}", file=sys.stderr)
+
+
+# -- the command ----------------------------------------------------------------------------------------------------
+def main(words: Sequence[str] | None = None) -> int:
+    """Fuzz as the command line says; 0 when nothing was found, 1 for a finding, 2 for a wrong command line."""
+    arguments, rest = _parser().parse_known_args(words)
+    options = [word for word in rest if word.startswith("-")]
+    arguments.corpus += [word for word in rest if not word.startswith("-")]  # argparse leaves those behind options
+    try:
+        return _fuzz(arguments, options)
+    except Finding as finding:
+        print(f"minivm fuzz: {finding}", file=sys.stderr)
+        return 1
+    except MiniVMError as error:
+        print(f"minivm fuzz: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="python -m minivm.testing.fuzz", description=__doc__.partition("\n")[0])
+    parser.add_argument("target", choices=sorted(TARGETS), help="what is to read the inputs")
+    parser.add_argument("corpus", nargs="*", help="files or folders with more inputs to begin from")
+    parser.add_argument("--without-atheris", action="store_true", help="drive it by the plain loop")
+    parser.add_argument("--runs", type=int, default=1000, metavar="N", help="so many inputs, in the plain loop (1000)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="what decides them (0)")
+    parser.add_argument("--keep", type=Path, default=Path(), metavar="DIR", help="where findings are put (here)")
+    return parser
+
+
+def _fuzz(arguments: Namespace, rest: Sequence[str]) -> int:
+    if not arguments.keep.is_dir():
+        raise ConfigError(f"{arguments.keep}: is no folder to keep findings in")
+    if not arguments.without_atheris:
+        run_atheris(arguments.target, [*arguments.corpus, *rest], arguments.keep)
+        return 0
+    if rest:
+        raise ConfigError(f"{rest[0]} is libFuzzer's; leave out --without-atheris")
+    places = [Path(place) for place in arguments.corpus]
+    done = run_plain(arguments.target, places, runs=arguments.runs, seed=arguments.seed, keep=arguments.keep)
+    print(f"{arguments.target}: {done} inputs, nothing found")
+    return 0
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stdout.flush()
+    os._exit(status) if "atheris" in sys.modules else sys.exit(status)
