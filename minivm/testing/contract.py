@@ -139,6 +139,14 @@ class Probe:
         self.trace.note(self.system.now, "drive", f"IRQ{irq}", "high" if level else "low")
         self.system.drive_irq(irq, level)
 
+    def press(self, *keys: str) -> None:
+        """Push keys down, one after the other, by their names in `minivm.core.keys`; each may take 100 ms."""
+        self._move(keys, pressed=True)
+
+    def release(self, *keys: str) -> None:
+        """Let keys up, one after the other."""
+        self._move(keys, pressed=False)
+
     # -- to check ---------------------------------------------------------------------------------------------------
     def reads(self, port: int, expected: int, what: str = "", *, mask: int | None = None, size: int = 1) -> None:
         """Check what an IN gives, only the bits of `mask`."""
@@ -173,6 +181,11 @@ class Probe:
         """Check anything else; `what` says what must be true."""
         if not truth:
             raise self._broken("it is not so", what)
+
+    def _move(self, keys: tuple[str, ...], *, pressed: bool) -> None:
+        for key in keys:
+            self.trace.note(self.system.now, "key", key, "down" if pressed else "up")
+            self.system.move_key(key, pressed)
 
     def _broken(self, words: str, what: str) -> ContractBroken:
         return ContractBroken(f"{what}: {words}" if what else words)

@@ -15,11 +15,14 @@ import json
 import shutil
 import socket
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
 
+from minivm.core.keys import SCAN_CODES
+from minivm.core.memory import MIB
 from minivm.testing.system import RESOLUTION_NS, SystemGone
 
 PROGRAM = "qemu-system-i386"
@@ -45,6 +48,8 @@ PROGRAM_CODE = b"\x90" + b"\x66\x49" + b"\x75\xfc" + b"\xf4"
 END = len(PROGRAM_CODE) - 1
 ECX, EIP = 1, 8
 """Numbers of registers in the GDB protocol's i386 target."""
+KEY_RUN_NS, KEY_TRIES = 20_000_000, 5
+"""A key comes somewhere in a run of this length; a run that was over too soon is tried again."""
 GONE = "went away"
 
 
@@ -54,6 +59,10 @@ def find_qemu() -> str:
     if path is None:
         raise SystemGone(f"{PROGRAM} is not installed; on Debian: apt install qemu-system-x86")
     return path
+
+
+Questions = Sequence[tuple[str, Mapping[str, object]]]
+"""QMP commands with their arguments."""
 
 
 class _Wire:
@@ -169,11 +178,19 @@ class QemuSystem:
         self._ask(f"out{_LETTERS[size]} {port:#x} {value:#x}")
 
     def read_memory(self, address: int, length: int) -> bytes:
-        """Read byte by byte, as chips with registers behind memory want it."""
+        """Read byte by byte, as chips with registers behind memory want it, and RAM above them through the CPU.
+
+        Only the CPU has address line 20's gate. The debugger reads through the CPU, but it would not reach chips.
+        """
+        if address >= MIB:
+            return bytes.fromhex(self._gdb(f"m{address:x},{length:x}").decode())
         return bytes(int(self._ask(f"readb {address + place:#x}") or "0", 16) for place in range(length))
 
     def write_memory(self, address: int, data: bytes) -> None:
-        """Write byte by byte."""
+        """Write byte by byte, above 1 MiB through the CPU as well."""
+        if address >= MIB:
+            self._gdb(f"M{address:x},{len(data):x}:{data.hex()}")
+            return
         for place, byte in enumerate(data):
             self._ask(f"writeb {address + place:#x} {byte:#x}")
 
@@ -186,12 +203,17 @@ class QemuSystem:
 
     def _go(self, delay_ns: int) -> None:
         self._wanted += delay_ns
-        while (left := self._wanted - self._now) >= RESOLUTION_NS // 2:
-            self._ask(f"writel {HPET + TIMER_COMPARATOR:#x} {self._wanted // HPET_TICK_NS & 0xFFFF_FFFF:#x}")
-            self._count(max(left // INSTRUCTION_NS - LAST_INSTRUCTIONS, 1))
-            self._now = int(self._ask(f"readl {HPET + HPET_COUNTER:#x}"), 16) * HPET_TICK_NS
+        while self._wanted - self._now >= RESOLUTION_NS // 2:
+            self._go_on()
 
-    def _count(self, instructions: int) -> None:
+    def _go_on(self, asked: Questions = ()) -> list[Any]:
+        """Run up to the wanted time, or to shortly before it; return the answers to what is asked by QMP meanwhile."""
+        self._ask(f"writel {HPET + TIMER_COMPARATOR:#x} {self._wanted // HPET_TICK_NS & 0xFFFF_FFFF:#x}")
+        answers = self._count(max((self._wanted - self._now) // INSTRUCTION_NS - LAST_INSTRUCTIONS, 1), asked)
+        self._now = int(self._ask(f"readl {HPET + HPET_COUNTER:#x}"), 16) * HPET_TICK_NS
+        return answers
+
+    def _count(self, instructions: int, asked: Questions) -> list[Any]:
         """Let the CPU execute so many instructions, at least one."""
         turns = instructions >> 1
         start = SINGLE if instructions & 1 else LOOP
@@ -199,8 +221,13 @@ class QemuSystem:
         self._gdb(f"Z0,{end:x},1")
         self._gdb(f"P{ECX:x}={turns.to_bytes(4, 'little').hex()}")
         self._gdb(f"P{EIP:x}={start.to_bytes(4, 'little').hex()}")
-        self._gdb("c")
+        self._gdb_send("c")
+        for command, arguments in asked:
+            self._qmp_send(command, arguments)
+        answers = [self._qmp_answer(command) for command, _ in asked]
+        self._gdb_answer("c")
         self._gdb(f"z0,{end:x},1")
+        return answers
 
     def irq(self, number: int) -> bool:
         """Return what QEMU last told of the line."""
@@ -222,6 +249,17 @@ class QemuSystem:
         self._ask("readb 0")
         self._sent += self._wires["com1"].available()
         return self._sent
+
+    def move_key(self, key: str, pressed: bool) -> None:
+        """Send the key by QMP while the CPU counts, since QEMU at rest drops what comes from outside."""
+        event = {"type": "key", "data": {"down": pressed, "key": {"type": "number", "data": _qemu_number(key)}}}
+        asked: Questions = ("query-status", {}), ("input-send-event", {"events": [event]}), ("query-status", {})
+        for _ in range(KEY_TRIES):
+            self._wanted += KEY_RUN_NS
+            before, _, after = self._go_on(asked)
+            if before["running"] and after["running"]:
+                return
+        raise SystemGone(f"QEMU did not take the key {key} in {KEY_TRIES} runs")
 
     def resets(self) -> int:
         """Count the RESET events of QMP."""
@@ -301,8 +339,15 @@ class QemuSystem:
 
     def _gdb(self, packet: str) -> bytes:
         """Send a packet of the GDB protocol and return the answer's payload."""
-        wire, data = self._wires["gdb"], packet.encode()
-        wire.send(b"$" + data + b"#%02x" % (sum(data) & 0xFF))
+        self._gdb_send(packet)
+        return self._gdb_answer(packet)
+
+    def _gdb_send(self, packet: str) -> None:
+        data = packet.encode()
+        self._wires["gdb"].send(b"$" + data + b"#%02x" % (sum(data) & 0xFF))
+
+    def _gdb_answer(self, packet: str) -> bytes:
+        wire = self._wires["gdb"]
         answer = wire.until(b"#").partition(b"$")[2][:-1]
         wire.take(2)
         wire.send(b"+")
@@ -312,8 +357,14 @@ class QemuSystem:
 
     def _qmp(self, command: str, **arguments: object) -> Any:
         """Do a QMP command and return what it returns; events are counted on the way."""
+        self._qmp_send(command, arguments)
+        return self._qmp_answer(command)
+
+    def _qmp_send(self, command: str, arguments: Mapping[str, object]) -> None:
+        self._wires["qmp"].send(json.dumps({"execute": command, "arguments": arguments}).encode())
+
+    def _qmp_answer(self, command: str) -> Any:
         wire = self._wires["qmp"]
-        wire.send(json.dumps({"execute": command, "arguments": arguments}).encode())
         while True:
             answer = json.loads(wire.until(b"\n"))
             if answer.get("event") == "RESET":
@@ -322,6 +373,12 @@ class QemuSystem:
                 raise SystemGone(f"QEMU refuses {command}: {answer['error']['desc']}")
             if "return" in answer:
                 return answer["return"]
+
+
+def _qemu_number(key: str) -> int:
+    """Return QEMU's number of a key: its code of set 1, with bit 7 where that stands behind E0h."""
+    make = SCAN_CODES[1][key].make
+    return make[-1] | (0x80 if len(make) > 1 else 0)
 
 
 _LETTERS = {1: "b", 2: "w", 4: "l"}

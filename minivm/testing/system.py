@@ -60,6 +60,9 @@ class System(Protocol):
     def sent_serial(self) -> bytes:
         """Return all that COM1 has sent to the other end of its line."""
 
+    def move_key(self, key: str, pressed: bool) -> None:
+        """Push a key of the keyboard down or let it up, by its name in `minivm.core.keys`; 100 ms may go by."""
+
     def resets(self) -> int:
         """Return how often the machine was reset by a chip, as far as that can be known."""
 
@@ -129,6 +132,11 @@ class MiniVmSystem:
         """Return COM1's log."""
         console: Any = self._machine.console
         return bytes(console.ports[0].data)
+
+    def move_key(self, key: str, pressed: bool) -> None:
+        """Move the keyboard's switch."""
+        keyboard: Any = self._machine.devices["keyboard"]
+        (keyboard.press if pressed else keyboard.release)(key)
 
     def resets(self) -> int:
         """Return how often the machine was reset."""
