@@ -4,11 +4,15 @@ A passing test pays for none of it: a machine's inputs are noted (`minivm.inputs
 failed, its run is done again from the same start with the recorders attached, up to the very tick where it failed.
 """
 
+import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from minivm.core.record import record, replace
+from minivm.device_entries import DeviceSpec
+from minivm.device_entries import place_of as place_of_device
 from minivm.errors import MiniVMError, SnapshotError
 from minivm.inputs import Input, Journal, Player
 from minivm.machine import NS_PER_MS, Machine
@@ -65,24 +69,26 @@ class Booted:
         """Boot once more; what it writes to disks and serial ports stays in memory."""
         import minivm
 
-        options = dict(self.options) | {"guest_snapshot": True, "serial": (), "trace": ()}
-        options.pop("record", None)
-        if options.get("devices"):
-            raise SnapshotError("devices: the test's own devices are not as they were when it began")
-        machine_config = replace_disks(options)
-        return minivm.boot(self.guest, **machine_config)
+        options = {name: value for name, value in self.options.items() if name != "record"}
+        return minivm.boot(self.guest, **options | _harmless(options))
 
 
-def replace_disks(options: dict[str, Any]) -> dict[str, Any]:
-    """Return options whose disks keep in memory what is written to them."""
+def _harmless(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options that change nothing outside, and refuse devices that are not as they were when the test began."""
     from minivm.config import MachineConfig
 
-    config = MachineConfig(**{name: options[name] for name in ("disks", "floppies") if name in options})
-    kept = {
-        name: tuple(replace(spec, snapshot=not spec.read_only) for spec in getattr(config, name))
-        for name in ("disks", "floppies")
-    }
-    return options | kept
+    names = ("disks", "floppies", "devices")
+    config = MachineConfig(**{name: options[name] for name in names if name in options})
+    for entry in config.devices:
+        if not isinstance(entry, DeviceSpec):
+            raise SnapshotError(
+                f"the device at {place_of_device(entry)} is not as it was; give its class in place of it"
+            )
+    return {
+        "disks": tuple(replace(spec, snapshot=not spec.read_only) for spec in config.disks),
+        "floppies": tuple(replace(spec, snapshot=not spec.read_only) for spec in config.floppies),
+        "guest_snapshot": True, "serial": (), "trace": (),
+    }  # fmt: skip
 
 
 @record
@@ -177,11 +183,15 @@ class History:
 
 @record
 class Evidence:
-    """What a second run brought: the last events as lines, and the replay file; why there is none, or no same run."""
+    """What a second run brought: the last events as lines, and the replay file; why there is none, or no same run.
+
+    `devices` are what `minivm replay` must be told of, each as its option `--device` has it.
+    """
 
     events: tuple[str, ...]
     replay: Path | None
     remarks: tuple[str, ...]
+    devices: tuple[str, ...] = ()
 
 
 def run_again(history: History, sight: Sight, path: Path, *, most: int = LONGEST_RERUN) -> Evidence:
@@ -223,7 +233,27 @@ def _watched(machine: Machine, journal: Journal, sight: Sight, path: Path) -> Ev
             "the second run came to another state: the test must have changed memory, registers or a chip by hand, "
             "or the files that the machine was booted from",
         )
-    return Evidence(tuple(event_lines(debugger, events.events)), recording.path, remarks)
+    lines = tuple(event_lines(debugger, events.events))
+    return Evidence(lines, recording.path, remarks, devices_to_name(machine) if recording.path is not None else ())
+
+
+def devices_to_name(machine: Machine) -> tuple[str, ...]:
+    """Return a machine's own devices as the option `--device` has them, where one is not installed under a name."""
+    from minivm.own_devices import installed, name_of
+
+    specs = [one for one in machine.config.devices if isinstance(one, DeviceSpec)] if machine.config is not None else []
+    if all(isinstance(spec.device, str) or name_of(spec.device) in installed() for spec in specs):
+        return ()
+    return tuple(_device_option(spec) for spec in specs)
+
+
+def _device_option(spec: DeviceSpec) -> str:
+    name = spec.device
+    if not isinstance(name, str):
+        module = sys.modules.get(getattr(name, "__module__", ""))
+        name = f"{getattr(module, '__file__', None)}:{getattr(name, '__qualname__', spec.name)}"
+    words = [name, f"{spec.bus}={spec.base:#x}", *(f"{key}={value}" for key, value in spec.options.items())]
+    return ",".join(word.replace(",", ",,") for word in words)
 
 
 class _Recording:
@@ -280,7 +310,8 @@ def sections(name: str, sight: Sight, evidence: Evidence, command: str) -> list[
     ]
     if evidence.events:
         found.append((f"minivm {name}: last events", "\n".join(evidence.events)))
-    words = [*evidence.remarks, *([command] if evidence.replay is not None else [])]
+    devices = "".join(f" --device {shlex.quote(device)}" for device in evidence.devices)
+    words = [*evidence.remarks, *([f"{command}{devices}"] if evidence.replay is not None else [])]
     if words:
         found.append((f"minivm {name}: replay", "\n".join(words)))
     return found

@@ -157,6 +157,62 @@ def test_a_disk_is_not_written_a_second_time(noted, tmp_path):
     assert image.read_bytes()[3 * 512 : 4 * 512] == bytes(512)
 
 
+DEVICE = """
+class Count:
+    def __init__(self, slot, first=0):
+        self.value = first
+
+    def read(self, offset, size):
+        self.value += 1
+        return self.value
+
+    def write(self, offset, size, value):
+        pass
+
+    def state(self):
+        return self.value
+
+    def restore(self, state):
+        self.value = state
+"""
+
+
+@pytest.fixture
+def count(tmp_path, monkeypatch):
+    (tmp_path / "count_device.py").write_text(DEVICE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    from importlib import import_module
+
+    yield import_module("count_device").Count
+    import sys
+
+    del sys.modules["count_device"]
+
+
+READS = bytes.fromhex("ba0005 ec ebfd").ljust(510, b"\0") + b"\x55\xaa"  # mov dx, 500h; in al, dx; and again
+
+
+def test_a_device_of_the_users_own_class_is_made_again(noted, tmp_path, count):
+    vm, history = noted(READS, devices=[("port", 0x500, count, {"first": 7})])
+    vm.run(ms=2)
+    assert vm.user_devices["port 500h"].value > 7
+    sight, evidence = again(history, vm, tmp_path / "x.mvr")
+    assert evidence.remarks == ()
+    assert evidence.devices == (f"{tmp_path}/count_device.py:Count,port=0x500,first=7",)
+    told = dict(sections("image", sight, evidence, "minivm replay x.mvr"))["minivm image: replay"]
+    assert told == f"minivm replay x.mvr --device {evidence.devices[0]}"
+    with replay(evidence.replay, devices=evidence.devices) as found:
+        assert found.run().identical
+
+
+def test_a_device_that_the_test_made_is_not_used_twice(noted, tmp_path, count):
+    vm, history = noted(READS, devices=[("port", 0x500, count(None))])
+    vm.run(ms=2)
+    _, evidence = again(history, vm, tmp_path / "x.mvr")
+    why = "the run cannot be done again: the device at port 500h is not as it was; give its class in place of it"
+    assert evidence.remarks == (why,)
+
+
 def test_a_file_that_cannot_be_written_leaves_the_events(noted, tmp_path):
     (tmp_path / "file").write_text("")
     vm, history = noted("shell")
