@@ -128,6 +128,9 @@ class Engine(Protocol):
     def skip_to(self, position: int) -> None:
         """Let time pass to `position` without executing anything: the CPU is halted."""
 
+    def charge(self, ticks: int) -> int:
+        """Let the instruction whose port access is being served take `ticks` more; return the position behind it."""
+
     def nmi(self) -> None:
         """Deliver the non-maskable interrupt at the next block start."""
 

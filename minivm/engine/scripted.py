@@ -120,6 +120,12 @@ class ScriptedEngine:
         """Keep the level."""
         self.intr = level
 
+    def charge(self, ticks: int) -> int:
+        """Let time pass inside an instruction."""
+        self._note("charge")
+        self._position += ticks
+        return self._position
+
     def skip_to(self, position: int) -> None:
         """Let time pass."""
         self._note("skip")

@@ -362,6 +362,10 @@ class UnicornEngine:
         """Let time pass without executing anything: the CPU is halted."""
         self._booking.skip_to(position)
 
+    def charge(self, ticks: int) -> int:
+        """Let the instruction whose port access is being served take `ticks` more; return the position behind it."""
+        return self._booking.charge(ticks)
+
     def interrupt(self, vector: int) -> Exit | None:
         """Deliver the hardware interrupt `vector` now; a `Shutdown` when it could not be."""
         traps = self._traps

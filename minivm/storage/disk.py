@@ -109,6 +109,16 @@ class FileStore:
             self._descriptor = -1
 
 
+class Failing(Protocol):
+    """Who makes a disk fail on purpose: `minivm.testing.faults.DiskFaults`."""
+
+    def before(self, kind: str, lba: int, count: int) -> None:
+        """Hear of a "read" or "write" before it is done; raises `DiskError` when it shall fail."""
+
+    def shorten(self, lba: int, data: bytes, sector_bytes: int) -> bytes:
+        """Return what of the `data` read really comes."""
+
+
 class _Family:
     """A disk and its forks: all read one store, which the last of them closes.
 
@@ -135,6 +145,7 @@ class Disk:
         self.read_only = read_only
         self.volatile = volatile
         self.held = False
+        self.faults: Failing | None = None
         self.floppy_type: FloppyType | None = None
         self._store = store
         self._family = _Family(store)
@@ -170,6 +181,12 @@ class Disk:
     def read(self, lba: int, count: int) -> bytes:
         """Return the `count` sectors from `lba`; raises `DiskError` past the end or when the host fails."""
         self._check(lba, count)
+        if self.faults is None:
+            return self._read(lba, count)
+        self.faults.before("read", lba, count)
+        return self.faults.shorten(lba, self._read(lba, count), SECTOR)
+
+    def _read(self, lba: int, count: int) -> bytes:
         data = self._store.read(lba * SECTOR, count * SECTOR).ljust(count * SECTOR, b"\0")
         if not self._changed:
             return data
@@ -184,6 +201,8 @@ class Disk:
         self._check(lba, count)
         if self.read_only:
             raise DiskError(f"{self.name}: is read-only")
+        if self.faults is not None:
+            self.faults.before("write", lba, count)
         if self._writes_through:
             self._write_store(lba, bytes(data))
             return
@@ -255,7 +274,7 @@ class Disk:
         """Return a disk with the same sectors, whose own writes stay in memory; neither sees what the other writes."""
         twin = object.__new__(Disk)
         twin.__dict__.update(self.__dict__)
-        twin.volatile, twin.held = True, False
+        twin.volatile, twin.held, twin.faults = True, False, None
         twin._changed = SectorTable()
         twin._changed.restore(self._changed.copy())
         self._family.members.append(twin)
@@ -295,7 +314,7 @@ class Disk:
         self._store.write(lba * SECTOR, data)
 
     def _keep(self, lba: int, count: int) -> None:
-        old = self.read(lba, count)
+        old = self._read(lba, count)
         for index in range(count):
             self._changed.put(lba + index, old[index * SECTOR : (index + 1) * SECTOR])
 
