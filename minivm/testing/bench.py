@@ -15,6 +15,7 @@ chip's own words; the pytest plugin does so when a test fails.
 import inspect
 from collections.abc import Callable, Iterable
 from functools import cached_property, lru_cache
+from itertools import count
 from operator import attrgetter
 from typing import Any, get_args, get_origin, get_type_hints
 from weakref import WeakSet
@@ -31,6 +32,7 @@ from minivm.testing.wires import BenchLine, Output
 
 BENCHES: "WeakSet[DeviceBench]" = WeakSet()
 """All benches that are in use, so that the plugin can show their traces when a test fails."""
+_serials = count()
 
 CHIPS = {
     ("Uart", ""): "com1", ("Pit", ""): "pit", ("Cmos", ""): "cmos", ("VgaText", ""): "vga",
@@ -65,6 +67,7 @@ class DeviceBench:
         self.device = factory(*self._slots(), **self._arguments())
         self._port = attrgetter(port)(self.device) if port else self.device
         self.chip = chip or getattr(self.device, "chip", None) or self._own_chip(port)
+        self.serial = next(_serials)
         BENCHES.add(self)
 
     # -- what a CPU would do ----------------------------------------------------------------------------------------
@@ -144,8 +147,13 @@ class DeviceBench:
         """Return everything that happened as a table in the chip's own words."""
         return self.trace.table()
 
+    @property
+    def title(self) -> str:
+        """The device's class, and where its first port is said to lie."""
+        return f"{type(self.device).__name__} at {self.base:X}h" if self.base else type(self.device).__name__
+
     def __repr__(self) -> str:
-        return f"<DeviceBench of {type(self.device).__name__} at {self.clock.now} ns>"
+        return f"<DeviceBench of {self.title}, {self.clock.now} ns>"
 
     # -- how it is made ---------------------------------------------------------------------------------------------
     def _slots(self) -> list[Slot]:

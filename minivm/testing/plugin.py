@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from minivm.testing.reports import Reporting
     from minivm.testing.settings import Settings
 
-pytest_plugins = ("minivm.testing.coverage_plugin",)
+pytest_plugins = ("minivm.testing.bench_plugin", "minivm.testing.coverage_plugin")
 
 MARKERS = (
     "minivm_guest(path, ready=None, timeout=10, **config): the guest of the fixtures machine and booted",

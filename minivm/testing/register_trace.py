@@ -55,6 +55,9 @@ class RegisterTrace:
         """Add a port or memory access at `where`; `state` is the chip's before it, None when nobody can know."""
         self._rows.append(_Accessed(time_ns, where, access, size, chip, state))
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     @property
     def rows(self) -> list[Row]:
         """Everything that happened, in words."""
