@@ -335,10 +335,16 @@ def check(name: str, data: bytes, folder: Path, keep: Path) -> None:
         with _patience():
             TARGETS[name].run(data, folder)
     except Exception as error:
-        path = keep / f"finding-{name}-{blake2b(data, digest_size=6).hexdigest()}"
-        path.write_bytes(data)
+        path = _keep(name, data, keep)
         what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise Finding(f"{name}: {what}; the input is {path}") from error
+
+
+def _keep(name: str, data: bytes, keep: Path) -> Path:
+    """Write an input down, and return where; the same input has the same name."""
+    path = keep / f"finding-{name}-{blake2b(data, digest_size=6).hexdigest()}"
+    path.write_bytes(data)
+    return path
 
 
 class _patience:  # noqa: N801 - reads as what it does
@@ -385,8 +391,11 @@ def _corpus(places: Sequence[Path]) -> list[bytes]:
 
 
 # -- Atheris --------------------------------------------------------------------------------------------------------
-def run_atheris(name: str, words: Sequence[str], keep: Path) -> None:
-    """Let libFuzzer drive a target with its own options; it ends the process. Raises `ConfigError` without Atheris."""
+def run_atheris(name: str, words: Sequence[str], keep: Path) -> int:
+    """Let libFuzzer drive a target with its own options, and return its exit status.
+
+    Raises `ConfigError` without Atheris.
+    """
     try:
         atheris: Any = import_module("atheris")
     except ImportError:
@@ -397,31 +406,37 @@ def run_atheris(name: str, words: Sequence[str], keep: Path) -> None:
     with atheris.instrument_imports(include=["minivm"], enable_loader_override=False):
         for module in target.modules:
             import_module(module)
-    with TemporaryDirectory(prefix="minivm-fuzz-") as folder, TemporaryDirectory(prefix="minivm-seeds-") as begin:
+    with TemporaryDirectory(prefix="minivm-fuzz-") as folder:
+        begin = Path(folder) / "seeds"
+        begin.mkdir()
         for number, data in enumerate(target.seeds()):
-            (Path(begin) / f"seed-{number}").write_bytes(data)
-        corpus = [word for word in words if not word.startswith("-")]
-        options = [word for word in words if word.startswith("-")]
-        if not any(option.startswith("-max_len") for option in options):
-            options.append(f"-max_len={MOST_BYTES}")
-        if not any(option.startswith("-timeout") for option in options):
-            options.append(f"-timeout={MOST_SECONDS}")
-
-        def one_input(data: bytes) -> None:
-            try:
-                target.run(data, Path(folder))
-            except Exception:
-                _keep(name, data, keep)
-                raise
-
-        atheris.Setup([sys.argv[0], *options, *corpus, begin], one_input)
-        atheris.Fuzz()
+            (begin / f"seed-{number}").write_bytes(data)
+        child = os.fork()  # libFuzzer ends its process, and somebody has to remove the folder
+        if child == 0:
+            atheris.Setup([sys.argv[0], *_libfuzzer_words(words), str(begin)], _one_input(name, Path(folder), keep))
+            atheris.Fuzz()
+            os._exit(0)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def _keep(name: str, data: bytes, keep: Path) -> None:
-    path = keep / f"finding-{name}-{blake2b(data, digest_size=6).hexdigest()}"
-    path.write_bytes(data)
-    print(f"minivm fuzz: {name}: the input is {path}", file=sys.stderr)
+def _libfuzzer_words(words: Sequence[str]) -> list[str]:
+    """Return options, with the limits that are not given, and then folders."""
+    options = [word for word in words if word.startswith("-")]
+    for limit, value in (("-max_len", MOST_BYTES), ("-timeout", MOST_SECONDS)):
+        if not any(option.startswith(limit) for option in options):
+            options.append(f"{limit}={value}")
+    return options + [word for word in words if not word.startswith("-")]
+
+
+def _one_input(name: str, folder: Path, keep: Path) -> Callable[[bytes], None]:
+    def one_input(data: bytes) -> None:
+        try:
+            TARGETS[name].run(data, folder)
+        except Exception:
+            print(f"minivm fuzz: {name}: the input is {_keep(name, data, keep)}", file=sys.stderr)
+            raise
+
+    return one_input
 
 
 # -- the command ----------------------------------------------------------------------------------------------------
@@ -455,8 +470,7 @@ def _fuzz(arguments: Namespace, rest: Sequence[str]) -> int:
     if not arguments.keep.is_dir():
         raise ConfigError(f"{arguments.keep}: is no folder to keep findings in")
     if not arguments.without_atheris:
-        run_atheris(arguments.target, [*arguments.corpus, *rest], arguments.keep)
-        return 0
+        return run_atheris(arguments.target, [*arguments.corpus, *rest], arguments.keep)
     if rest:
         raise ConfigError(f"{rest[0]} is libFuzzer's; leave out --without-atheris")
     places = [Path(place) for place in arguments.corpus]
@@ -466,6 +480,4 @@ def _fuzz(arguments: Namespace, rest: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    status = main()
-    sys.stdout.flush()
-    os._exit(status) if "atheris" in sys.modules else sys.exit(status)
+    sys.exit(main())

@@ -10,9 +10,10 @@ import minivm
 from minivm.cli.main import main
 from minivm.debug.code import assemble, disassemble
 from minivm.debug.symbols import load_symbols
+from minivm.engine.thunk import Sizes
 from minivm.errors import ConfigError, SnapshotError
 from minivm.testing import coverage as gathering
-from minivm.testing.coverage import GuestCoverage, Marks
+from minivm.testing.coverage import GuestCoverage, Marks, marks_of
 from minivm.testing.coverage_lcov import tracefile
 from minivm.testing.coverage_listing import coloured, html, plain
 
@@ -252,6 +253,54 @@ def test_every_bundled_guest_has_lines_that_ran():
         report = covered(guest.name, 5).report()
         assert report.lines.ran > 3, guest.name
         assert 0 < report.blocks.ran <= report.blocks.total, guest.name
+
+
+def test_a_block_that_crosses_a_page_is_marked_on_both():
+    sizes = Sizes()
+    sizes.add(0x1FFE, 6)
+    sizes.add(0x3FF_FFFE, 2)
+    assert marks_of(sizes).ranges == ((0x1FFE, 0x2004), (0x3FF_FFFE, 0x400_0000))
+
+
+def test_the_target_of_a_jump_begins_a_block_without_a_name(tmp_path):
+    source = tmp_path / "target.asm"
+    source.write_text("org 0x7C00\n jz $ + 3\n nop\n nop\n cli\n hlt\ntimes 510-($-$$) db 0\ndw 0xAA55\n")
+    assert [(block.line, block.end - block.start) for block in covered(source).report().sources[0].blocks] == [
+        (2, 2), (3, 1), (4, 3)
+    ]  # fmt: skip
+
+
+LOADS = """
+        org 0x7C00
+start:  xor ax, ax
+        mov es, ax
+        mov ax, 0x0201
+        mov bx, second
+        mov cx, 2
+        mov dh, 0
+        int 0x13
+        jmp second
+        times 510 - ($ - $$) nop
+        dw 0xAA55
+second: cli
+        hlt
+        times 1024 - ($ - $$) db 0
+"""
+
+
+def test_code_that_one_machine_had_not_loaded_yet_is_taken_from_the_next(tmp_path):
+    source = tmp_path / "loads.asm"
+    source.write_text(LOADS)
+    coverage = GuestCoverage.of(source)
+    found = []
+    for ms in (0, 50):
+        with minivm.boot(source) as machine:
+            coverage.attach(machine)
+            machine.run_until(lambda vm: vm.cpu.linear_ip == 0x7C00)
+            machine.step(2)
+            machine.run(ms=ms)
+        found.append([(block.line, block.ran) for block in coverage.report().sources[0].blocks])
+    assert found == [[(3, False), (10, False), (11, False)], [(3, True), (10, True), (11, False), (13, True)]]
 
 
 # -- code that changes -------------------------------------------------------------------------------------------
