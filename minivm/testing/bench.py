@@ -14,6 +14,7 @@ chip's own words; the pytest plugin does so when a test fails.
 
 import inspect
 from collections.abc import Callable, Iterable
+from dataclasses import fields, is_dataclass
 from functools import cached_property, lru_cache
 from itertools import count
 from operator import attrgetter
@@ -23,11 +24,10 @@ from weakref import WeakSet
 from minivm.core.clock import Clock
 from minivm.core.describe import Access, Chip
 from minivm.core.device import Line
-from minivm.core.record import names
 from minivm.core.slot import Slot
 from minivm.debug.inspect_devices import PARTS
 from minivm.errors import ConfigError, WiringError
-from minivm.testing.register_trace import RegisterTrace
+from minivm.testing.register_trace import RegisterTrace, duration
 from minivm.testing.wires import BenchLine, Output
 
 BENCHES: "WeakSet[DeviceBench]" = WeakSet()
@@ -90,7 +90,7 @@ class DeviceBench:
         """Let virtual time pass; alarms ring at their time on the way."""
         delay = ns + round(us * 1_000 + ms * 1_000_000 + s * 1_000_000_000)
         self.clock.advance(delay)
-        self.trace.note(self.clock.now, "wait", f"{delay / 1000:g} us")
+        self.trace.note(self.clock.now, "wait", duration(delay))
 
     # -- the pins ---------------------------------------------------------------------------------------------------
     def line(self, name: str) -> BenchLine:
@@ -126,13 +126,9 @@ class DeviceBench:
 
         Raises `AssertionError` naming what differs: a field that `state` or `restore` forgot.
         """
-        before, other = self.device.state(), self.twin()
-        after = other.device.state()
-        wrong = [
-            f"{name}: {getattr(before, name)!r} became {getattr(after, name)!r}"
-            for name in names(before)
-            if getattr(before, name) != getattr(after, name)
-        ]
+        before, other = _named_values(self.device.state()), self.twin()
+        after = _named_values(other.device.state())
+        wrong = [f"{name}: {before[name]!r} became {after[name]!r}" for name in before if before[name] != after[name]]
         wrong += [
             f"line {name}: {'high' if line.level else 'low'} before"
             for name, line in self.lines.items()
@@ -282,6 +278,11 @@ def _is_output(kind: Any) -> bool:
         return False
     taken, given = get_args(kind)
     return given in (None, type(None)) and taken is not ... and len(taken) <= 1
+
+
+def _named_values(state: Any) -> dict[str, Any]:
+    """Return a state's fields by name; a state that is no dataclass is one field."""
+    return {one.name: getattr(state, one.name) for one in fields(state)} if is_dataclass(state) else {"state": state}
 
 
 def _missing(what: str, name: str, found: Iterable[str]) -> WiringError:

@@ -26,7 +26,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     if report.failed and call.when in ("setup", "call"):
         before = item.stash.get(_BEFORE, frozenset())
-        used = [bench for bench in _benches() if len(bench.trace) << 64 | id(bench) not in before]
+        used = [bench for bench in _benches() if bench.trace and len(bench.trace) << 64 | id(bench) not in before]
         for bench in sorted(used, key=lambda bench: int(bench.serial)):
             report.sections.append((f"register trace of {bench.title}", bench.table()))
     return report

@@ -19,7 +19,7 @@ from pkgutil import iter_modules
 
 from minivm.core.describe import Access
 from minivm.core.record import record
-from minivm.testing.register_trace import RegisterTrace
+from minivm.testing.register_trace import RegisterTrace, duration
 from minivm.testing.system import RESOLUTION_NS, System, SystemGone, chip_at
 
 LONGEST_WAIT_NS = 5_000_000_000
@@ -126,7 +126,7 @@ class Probe:
         wanted = round(ns + us * 1_000 + ms * 1_000_000)
         delay = -(-wanted // RESOLUTION_NS) * RESOLUTION_NS
         self.system.pass_time(delay)
-        self.trace.note(self.system.now, "wait", f"{delay / 1000:g} us")
+        self.trace.note(self.system.now, "wait", duration(delay))
 
     def line(self, irq: int) -> bool:
         """Return the level of an interrupt line."""

@@ -83,6 +83,14 @@ def _in_words(row: Row | _Accessed) -> Row:
     return Row(row.time_ns, "write" if row.access.write else "read", place, f"{value:0{2 * row.size}X}h", words)
 
 
+def duration(delay_ns: int) -> str:
+    """Return a time in the largest unit that keeps it above one."""
+    for unit_ns, unit in ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")):
+        if delay_ns >= unit_ns:
+            return f"{delay_ns / unit_ns:g} {unit}"
+    return f"{delay_ns} ns"
+
+
 def find_register(chip: Chip, access: Access, state: Any) -> Register | None:
     """Return the register behind an access; None where a description cannot tell without its chip's state."""
     try:
