@@ -47,6 +47,11 @@ def test_only_rows_that_differ_are_shown_with_marks_under_their_columns():
     ]
 
 
+def test_a_gap_of_one_row_is_shown_as_one():
+    assert difference("a\nb\nc", "A\nb\nC", context=0).splitlines()[3] == "  ..."
+    assert difference("a\nb\nc", "A\nb\nC", context=1).count("...") == 0
+
+
 def test_a_missing_row_differs():
     assert "- row  1 expected   |b|" in difference("a\nb", "a")
     assert "+ row  1 on screen  |b|" in difference("a", "a\nb")
