@@ -22,6 +22,7 @@ from minivm.debug.inspect_devices import chip_names, inspect_chip
 from minivm.debug.recorder import Recorder, event_words
 from minivm.errors import ConfigError, DeviceError, MiniVMError, SnapshotError, WiringError
 from minivm.machine import Machine
+from minivm.tui.session import Session
 
 BEGIN = "xor ax, ax\nmov ds, ax\nmov es, ax\nmov ss, ax\nmov sp, 0x7C00\n"
 END = "\nmov byte [0x600], 1\ncli\nhlt\n"
@@ -813,3 +814,28 @@ def test_the_debugger_speaks_of_a_device_in_its_own_words() -> None:
         report = inspect_chip(vm, "port 500h")
         assert report is not None
         assert (report.title, report.registers[0].words) == ("the lamp", "lit")
+
+
+@pytest.mark.parametrize(("kind", "past"), [(Notes, False), (Lamp, True)])
+def test_the_full_screen_debugger_keeps_a_past_only_of_a_device_with_a_state(kind: type, past: bool) -> None:
+    with minivm.boot(HELLO, devices=[("port", 0x500, kind)]) as vm:
+        session = Session(vm)
+        try:
+            view = session.view()
+            assert (view.history is not None) is past
+        finally:
+            session.close()
+
+
+def test_the_full_screen_debugger_says_which_device_has_raised() -> None:
+    with minivm.boot(HELLO, devices=[("port", 0x500, Faulty, {"at": "write"})]) as vm:
+        session = Session(vm, history=0)
+        session.start()
+        try:
+            session.resume().result(5)
+            assert session.wait(5)
+            stop = session.call(lambda debugger: session.view()).result(5).stop
+            assert stop is not None
+            assert (stop.reason, "raised by the device Faulty at port 500h, in trip" in stop.text) == ("error", True)
+        finally:
+            session.close()

@@ -23,8 +23,9 @@ from minivm.debug.recorder import Recorder
 from minivm.debug.reverse import Reverse, Writer
 from minivm.debug.symbols import SymbolTable
 from minivm.debug.timeline import BUDGET_BYTES, KEYFRAME_COST, Interrupted, Timeline
-from minivm.errors import MiniVMError
+from minivm.errors import MiniVMError, SnapshotError
 from minivm.machine import NS_PER_MS, Machine
+from minivm.own_devices import blamed
 from minivm.tui.goals import Goal, Onward, Out, To, over
 from minivm.tui.life import Life
 from minivm.tui.pace import MAX, Pace, Speed
@@ -294,7 +295,9 @@ class Session:
             try:
                 self._one_round()
             except Exception as error:  # a bug, or an engine that failed: the user must see it, and the thread lives on
-                self._stand(Stop("error", f"{type(error).__name__}: {error}"))
+                blame = blamed(error)
+                words = f"{type(error).__name__}: {error}"
+                self._stand(Stop("error", words if blame is None else f"{words}, {blame}"))
                 self._give_view()
         self._refuse_rest()
 
@@ -592,7 +595,13 @@ class Session:
 def _why_no_past(machine: Machine, history: int) -> str:
     if history <= 0:
         return "no past is kept: the history is off (--history MB keeps one)"
-    return "" if machine.journal is None else "no past is kept while the run is recorded (--record)"
+    if machine.journal is not None:
+        return "no past is kept while the run is recorded (--record)"
+    try:
+        machine.state()
+    except SnapshotError as error:  # a device of the user's own without a state
+        return f"no past is kept: {error}"
+    return ""
 
 
 def _switch(past: Reverse, number: int) -> Stop:
