@@ -146,7 +146,7 @@ class StepGear:
         cell.stepping = 1
         status = self._try_until_answered(allowed)
         cell.stepping = 0
-        if self._thunk.ran is not None and allowed and not self._traps.delivered:
+        if self._thunk.ran is not None and 0 < allowed > cell.allowed:
             self._note_step()
         if self._watch.active:
             self._after_watched_step()
@@ -167,7 +167,7 @@ class StepGear:
                 allowed = 0  # it was executed, and what has to be tried again is finding the next block
 
     def _note_step(self) -> None:
-        """Tell the coverage what ran."""
+        """Tell the coverage what ran; as in the run gear, also an instruction that ended in an exception or was one."""
         cell, ran = self._cell, self._thunk.ran
         if ran is not None:
             stopped = bool(cell.stopped)
