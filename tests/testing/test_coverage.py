@@ -115,6 +115,16 @@ def test_a_block_that_faults_in_its_middle_counts_as_a_whole_and_nothing_else_do
     assert marks.size_bytes - walked.size_bytes < 100
 
 
+@pytest.mark.parametrize("guest", ["hello-bios", "exceptions", "syscall64"])
+def test_both_gears_mark_the_same_also_at_interrupts_and_faults(guest):
+    coverage = GuestCoverage.of(guest)
+    with minivm.boot(guest) as machine:
+        coverage.attach(machine)
+        while machine.now < 3_000_000 and machine.step().reason == "limit":
+            pass
+    assert coverage.marks() == covered(guest, 3).marks()
+
+
 def test_the_step_gear_marks_too(sector):
     coverage = GuestCoverage.of(sector)
     with minivm.boot(sector) as machine:
@@ -250,7 +260,7 @@ def test_every_bundled_guest_has_lines_that_ran():
     from minivm.bundled import guests
 
     for guest in guests():
-        report = covered(guest.name, 5).report()
+        report = covered(guest.name, 2).report()
         assert report.lines.ran > 3, guest.name
         assert 0 < report.blocks.ran <= report.blocks.total, guest.name
 
@@ -293,12 +303,13 @@ def test_code_that_one_machine_had_not_loaded_yet_is_taken_from_the_next(tmp_pat
     source.write_text(LOADS)
     coverage = GuestCoverage.of(source)
     found = []
-    for ms in (0, 50):
+    for goes_on in (False, True):
         with minivm.boot(source) as machine:
             coverage.attach(machine)
             machine.run_until(lambda vm: vm.cpu.linear_ip == 0x7C00)
             machine.step(2)
-            machine.run(ms=ms)
+            if goes_on:
+                machine.run(ms=50)
         found.append([(block.line, block.ran) for block in coverage.report().sources[0].blocks])
     assert found == [[(3, False), (10, False), (11, False)], [(3, True), (10, True), (11, False), (13, True)]]
 
