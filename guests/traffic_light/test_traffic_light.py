@@ -2,7 +2,7 @@
 
 Run:    pytest      (in this folder)
 """
-# ruff: noqa: D101, D103 - the names of tests are sentences
+# ruff: noqa: D103 - the names of tests are sentences
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,88 +11,82 @@ import pytest
 from traffic_light import ALL_RED, BUTTON, CONFLICT, TIME_UP, CrossingState, TrafficLight
 
 import minivm
-from minivm import Clock, Machine, Slot
-from minivm.core.device import Wire
+from minivm import Machine
+from minivm.testing import DeviceBench
 
-LAMPS, STATUS, TIMER = range(3)
-SECOND_NS = 1_000_000_000
 CARS_GO, WALKERS_GO, CARS_STOP = 0x0C, 0x11, 0x0A
 HERE = Path(__file__).parent
 
 
 # -- the device -----------------------------------------------------------------------------------------------------
-class Bench:
-    def __init__(self) -> None:
-        self.clock, self.line, self.shown = Clock(), Wire(), bytearray()
-        self.light = TrafficLight(Slot(self.clock, lambda irq: self.line, self.shown.extend))
-
-
 @pytest.fixture
-def bench() -> Bench:
-    return Bench()
+def bench() -> DeviceBench:
+    return DeviceBench(TrafficLight, base=0x500)
 
 
-def test_all_is_red_at_power_on(bench: Bench) -> None:
-    assert [bench.light.read(offset, 1) for offset in range(3)] == [ALL_RED, 0, 0]
-    assert not bench.line.level
+def line_is_high(bench: DeviceBench) -> bool:
+    return bench.line("IRQ5").level
 
 
-def test_lamps_light_as_written_and_the_host_sees_each_change_once(bench: Bench) -> None:
+def test_all_is_red_at_power_on(bench: DeviceBench) -> None:
+    assert [bench.read(register) for register in ("LAMPS", "STATUS", "TIMER")] == [ALL_RED, 0, 0]
+    assert not line_is_high(bench)
+
+
+def test_lamps_light_as_written_and_the_host_sees_each_change_once(bench: DeviceBench) -> None:
     for lamps in (CARS_GO, CARS_GO, CARS_STOP):
-        bench.light.write(LAMPS, 1, lamps)
-        assert bench.light.read(LAMPS, 1) == lamps
-    assert bytes(bench.shown) == b"cars green, walkers red\r\ncars amber, walkers red\r\n"
+        bench.write("LAMPS", lamps)
+        assert bench.read("LAMPS") == lamps
+    assert bench.output("output").data == b"cars green, walkers red\r\ncars amber, walkers red\r\n"
 
 
-def test_the_timer_raises_the_line_when_its_time_is_up_and_not_before(bench: Bench) -> None:
-    bench.light.write(TIMER, 1, 15)
-    bench.clock.advance_to(1_499_999_999)
-    assert not bench.line.level
-    assert bench.light.read(TIMER, 1) == 1
-    bench.clock.advance_to(1_500_000_000)
-    assert bench.line.level
-    assert bench.light.read(STATUS, 1) == TIME_UP
+def test_the_timer_raises_the_line_when_its_time_is_up_and_not_before(bench: DeviceBench) -> None:
+    bench.write("TIMER", 15)
+    bench.step(ns=1_499_999_999)
+    assert not line_is_high(bench)
+    assert bench.read("TIMER") == 1
+    bench.step(ns=1)
+    assert line_is_high(bench)
+    assert bench.read("STATUS") == TIME_UP
 
 
-def test_a_timer_that_is_stopped_or_set_anew_does_not_ring_for_the_old_time(bench: Bench) -> None:
-    bench.light.write(TIMER, 1, 10)
-    bench.light.write(TIMER, 1, 30)
-    bench.clock.advance_to(2 * SECOND_NS)
-    bench.light.write(TIMER, 1, 0)
-    bench.clock.advance_to(9 * SECOND_NS)
-    assert not bench.line.level
+def test_a_timer_that_is_stopped_or_set_anew_does_not_ring_for_the_old_time(bench: DeviceBench) -> None:
+    bench.write("TIMER", 10)
+    bench.write("TIMER", 30)
+    bench.step(s=2)
+    bench.write("TIMER", 0)
+    bench.step(s=9)
+    assert not line_is_high(bench)
 
 
-def test_the_line_falls_when_all_that_happened_is_cleared(bench: Bench) -> None:
-    bench.light.write(TIMER, 1, 1)
-    bench.clock.advance_to(SECOND_NS)
-    bench.light.feed(b"press")
-    bench.light.write(STATUS, 1, BUTTON)
-    assert bench.line.level
-    bench.light.write(STATUS, 1, TIME_UP)
-    assert not bench.line.level
+def test_the_line_falls_when_all_that_happened_is_cleared(bench: DeviceBench) -> None:
+    bench.write("TIMER", 1)
+    bench.step(s=1)
+    bench.feed("feed", b"press")
+    bench.write("STATUS", BUTTON)
+    assert line_is_high(bench)
+    bench.write("STATUS", TIME_UP)
+    assert not line_is_high(bench)
 
 
-def test_green_for_both_makes_all_red_until_a_reset(bench: Bench) -> None:
-    bench.light.write(LAMPS, 1, 0x14)
-    bench.light.write(STATUS, 1, 0xFF)
-    bench.light.write(LAMPS, 1, CARS_GO)
-    assert (bench.light.read(LAMPS, 1), bench.light.read(STATUS, 1)) == (ALL_RED, CONFLICT)
-    bench.light.reset()
-    bench.light.write(LAMPS, 1, CARS_GO)
-    assert bench.light.read(LAMPS, 1) == CARS_GO
+def test_green_for_both_makes_all_red_until_a_reset(bench: DeviceBench) -> None:
+    bench.write("LAMPS", 0x14)
+    bench.write("STATUS", 0xFF)
+    bench.write("LAMPS", CARS_GO)
+    assert (bench.read("LAMPS"), bench.read("STATUS")) == (ALL_RED, CONFLICT)
+    bench.device.reset()
+    bench.write("LAMPS", CARS_GO)
+    assert bench.read("LAMPS") == CARS_GO
 
 
-def test_a_light_that_is_restored_goes_on_as_the_first_one_would(bench: Bench) -> None:
-    bench.light.write(LAMPS, 1, WALKERS_GO)
-    bench.light.write(TIMER, 1, 20)
-    bench.light.feed(b"press")
-    other = Bench()
-    other.light.restore(bench.light.state())
-    assert other.light.state() == bench.light.state() == CrossingState(WALKERS_GO, BUTTON, 2 * SECOND_NS)
-    assert other.line.level
-    other.clock.advance_to(2 * SECOND_NS)
-    assert other.light.read(STATUS, 1) == BUTTON | TIME_UP
+def test_a_light_that_is_restored_goes_on_as_the_first_one_would(bench: DeviceBench) -> None:
+    bench.write("LAMPS", WALKERS_GO)
+    bench.write("TIMER", 20)
+    bench.feed("feed", b"press")
+    assert bench.device.state() == CrossingState(WALKERS_GO, BUTTON, 2_000_000_000)
+    other = bench.check_round_trip()
+    other.step(s=2)
+    assert other.read("STATUS") == BUTTON | TIME_UP
 
 
 # -- the guest ------------------------------------------------------------------------------------------------------
