@@ -37,6 +37,10 @@ class Guest(Machine):
         machine.__class__ = cls
         return cast(Guest, machine)
 
+    def __repr__(self) -> str:
+        guest = self.config.guest if self.config is not None else None
+        return f"<Guest {guest.name if guest is not None else 'without a name'}>"
+
     def expect_screen(self, text: str, row: int | None = None, timeout: float = 5.0) -> None:
         """Run until `text` stands on the screen, in `row` (0 at the top) if it is given.
 
@@ -77,7 +81,6 @@ class Guest(Machine):
     def clone(self) -> "Guest":
         """Return a guest in the same state, as `Machine.clone` does; the test closes it in the end."""
         twin = Guest.of(super().clone())
-        twin.goldens = self.goldens
         if self.cloned is not None:
             self.cloned(self, twin)
         return twin

@@ -14,6 +14,7 @@ from minivm.core.record import record
 from minivm.errors import MiniVMError
 from minivm.machine import NS_PER_MS, NS_PER_SECOND, Ended, Machine
 from minivm.testing.case_formats import FAILED, PASSED, SKIPPED, Case, Results, read_results, test_ids
+from minivm.testing.coverage_plugin import cover
 from minivm.testing.failure import (
     Booted,
     History,
@@ -51,6 +52,7 @@ def run_kernel(path: Path, settings: Settings) -> KernelRun:
     except (MiniVMError, OSError) as error:
         return KernelRun((Case("boot", FAILED, str(error)),))
     with machine:
+        cover(machine)
         machine.journal = journal = RunJournal()
         problem = _run(machine, settings)
         results = _read(machine)

@@ -101,6 +101,7 @@ def test_a_machine_is_fresh_and_booted_guests_close_by_themselves(project):
         @pytest.mark.minivm_guest("hello-bios")
         def test_machine(machine):
             assert isinstance(machine, minivm.machine.Machine)
+            assert repr(machine) == "<Guest hello-bios.img>"
             assert machine.now == 0
             machine.expect("Hello")
             kept.append(machine)

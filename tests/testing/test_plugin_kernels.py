@@ -123,8 +123,8 @@ def test_planned_cases_that_a_crash_prevents_fail(project):
 @pytest.mark.parametrize(
     ("ini", "reason"),
     [
-        ("minivm_kernel_timeout = 0.3\n", "end: it did not end within 0.3 virtual seconds"),
-        ("minivm_kernel_ticks = 50_000_000\n", "end: it did not end within 50,000,000 ticks of code"),
+        ("minivm_kernel_timeout = 0.05\n", "end: it did not end within 0.05 virtual seconds"),
+        ("minivm_kernel_ticks = 20_000_000\n", "end: it did not end within 20,000,000 ticks of code"),
     ],
 )
 def test_a_kernel_that_never_ends_fails_and_the_cases_before_stay(project, ini, reason):
