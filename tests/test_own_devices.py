@@ -587,6 +587,35 @@ def test_a_recording_of_a_class_asks_for_it(tmp_path: Path) -> None:
         assert replay.machine.state_hash() == here
 
 
+def test_a_recording_may_begin_in_the_middle_of_a_devices_timer(package: Path, tmp_path: Path) -> None:
+    for device, given in (("lamp", []), (Lamp, [("port", 0x500, Lamp)])):
+        with minivm.boot(sector(IRQ5), devices=[("port", 0x500, device)]) as vm:
+            vm.run(ms=0.1)
+            with minivm.recording.Recorder(vm, tmp_path / "run.mvr"):
+                vm.run(ms=1)
+            here = vm.state_hash()
+        with minivm.replay(tmp_path / "run.mvr", devices=given) as replay:
+            assert replay.run().identical
+            assert replay.machine.state_hash() == here
+
+
+def test_a_device_goes_back_in_time_with_its_machine() -> None:
+    with minivm.boot(sector(IRQ5), devices=[("port", 0x500, Lamp)]) as vm:
+        debugger = Debugger(vm)
+        timeline = debugger.travel()
+        vm.run(ms=0.1)
+        then, before = vm.now, notes_of(vm).state()
+        assert before.due is not None
+        vm.run(ms=1)
+        here, after = vm.state_hash(), notes_of(vm).state()
+        assert after.rung == 1
+        timeline.go_to(then)
+        assert notes_of(vm).state() == before
+        timeline.go_to(timeline.end)
+        assert (vm.state_hash(), notes_of(vm).state()) == (here, after)
+        timeline.close()
+
+
 def test_a_recording_of_another_device_departs(tmp_path: Path) -> None:
     class Other(Lamp):
         def read(self, offset: int, size: int) -> int:
