@@ -153,7 +153,7 @@ class QemuSystem:
         self._wires = {name: _Wire(folder, name) for name in ("qtest", "gdb", "qmp", "com1")}
         self._process: subprocess.Popen[bytes] | None = None
         self._levels: dict[int, bool] = {}
-        self._now = self._wanted = self._resets = 0
+        self._now = self._wanted = self._epoch = self._resets = 0
         self._sent = b""
         self._pics: list[str] = []
         self._status: int | None = None
@@ -208,10 +208,19 @@ class QemuSystem:
 
     def _go_on(self, asked: Questions = ()) -> list[Any]:
         """Run up to the wanted time, or to shortly before it; return the answers to what is asked by QMP meanwhile."""
-        self._ask(f"writel {HPET + TIMER_COMPARATOR:#x} {self._wanted // HPET_TICK_NS & 0xFFFF_FFFF:#x}")
+        if int(self._ask(f"readl {HPET + HPET_ENABLE:#x}"), 16) == 0:
+            self._start_clock()
+        end = (self._wanted - self._epoch) // HPET_TICK_NS
+        self._ask(f"writel {HPET + TIMER_COMPARATOR:#x} {end & 0xFFFF_FFFF:#x}")
         answers = self._count(max((self._wanted - self._now) // INSTRUCTION_NS - LAST_INSTRUCTIONS, 1), asked)
-        self._now = int(self._ask(f"readl {HPET + HPET_COUNTER:#x}"), 16) * HPET_TICK_NS
+        self._now = self._epoch + int(self._ask(f"readl {HPET + HPET_COUNTER:#x}"), 16) * HPET_TICK_NS
         return answers
+
+    def _start_clock(self) -> None:
+        """Start the HPET, which counts from 0; a reset of the machine has stopped it."""
+        self._epoch = self._now
+        self._ask(f"writel {HPET + HPET_ENABLE:#x} 1")
+        self._ask(f"writel {HPET + TIMER_CONFIGURATION:#x} {TIMER_ON_LINE_20:#x}")
 
     def _count(self, instructions: int, asked: Questions) -> list[Any]:
         """Let the CPU execute so many instructions, at least one."""
@@ -307,8 +316,7 @@ class QemuSystem:
         self._gdb("qSupported:xmlRegisters=i386")
         self._gdb("qXfer:features:read:target.xml:0,ffb")
         self._ask("irq_intercept_in ioapic")
-        self._ask(f"writel {HPET + HPET_ENABLE:#x} 1")
-        self._ask(f"writel {HPET + TIMER_CONFIGURATION:#x} {TIMER_ON_LINE_20:#x}")
+        self._start_clock()
 
     def _pic(self, which: int) -> str:
         """Return the object path of the master (0) or the slave (1)."""
@@ -377,6 +385,8 @@ class QemuSystem:
 
 def _qemu_number(key: str) -> int:
     """Return QEMU's number of a key: its code of set 1, with bit 7 where that stands behind E0h."""
+    if key == "pause":
+        return 0xC6
     make = SCAN_CODES[1][key].make
     return make[-1] | (0x80 if len(make) > 1 else 0)
 
