@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -465,3 +466,10 @@ def test_ranges_are_joined_and_counted():
     assert marks.ranges == ((10, 30), (40, 41)) and marks.size_bytes == 21
     assert [marks.count(0, 10), marks.count(0, 11), marks.count(29, 41), marks.count(41, 99)] == [0, 1, 2, 0]
     assert (marks | Marks([(30, 40)])).ranges == ((10, 41),)
+
+
+def test_the_example_in_the_documentation_runs(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "coverage.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(example, {})

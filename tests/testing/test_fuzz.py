@@ -1,7 +1,9 @@
 """Every fuzzing target takes 200 inputs of the plain loop; a wrong answer is found, kept and named."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -112,3 +114,10 @@ def test_the_module_is_a_program():
     command = [sys.executable, "-m", "minivm.testing.fuzz", "disk", "--without-atheris", "--runs", "3"]
     made = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
     assert made.stdout == "disk: 3 inputs, nothing found\n"
+
+
+def test_the_example_in_the_documentation_runs_and_all_targets_are_listed():
+    page = (Path(__file__).parents[2] / "docs" / "fuzzing.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    exec(example, {"__name__": "example"})
+    assert all(f"`{name}`" in page for name in TARGETS)
