@@ -5,9 +5,10 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from minivm.testing.contract import Contract, Outcome, run_case
+from minivm.testing.contract import Case, Contract, Outcome, run_case
 from minivm.testing.system import System
 
+RESULTS = ("agrees", "differs", "not tried")
 Makers = Mapping[str, Callable[[], System]]
 
 
@@ -17,6 +18,19 @@ def run_contracts(contracts: Iterable[Contract], systems: Makers) -> Iterator[Ou
         for case in contract.cases:
             for name, make in systems.items():
                 yield run_case(case, make, name)
+
+
+def declared(contracts: Iterable[Contract], systems: Iterable[str]) -> list[Outcome]:
+    """Return the outcomes that the cases themselves announce, without running any: what the documentation shows."""
+    names = list(systems)
+    return [_announced(case, name) for contract in contracts for case in contract.cases for name in names]
+
+
+def _announced(case: Case, name: str) -> Outcome:
+    for result, reasons in (("not tried", case.cannot), ("differs", case.differs)):
+        if name in reasons:
+            return Outcome(case, name, result, reasons[name])
+    return Outcome(case, name, "agrees")
 
 
 def table(contracts: Sequence[Contract], outcomes: Sequence[Outcome], systems: Sequence[str]) -> list[list[str]]:
@@ -32,8 +46,15 @@ def table(contracts: Sequence[Contract], outcomes: Sequence[Outcome], systems: S
         rows.append([contract.title, str(len(contract.cases))])
         for name in systems:
             found = [one for one in outcomes if one.system == name and one.case.contract is contract]
-            rows[-1] += [_count(found, result) for result in ("agrees", "differs", "not tried")]
-    return rows
+            rows[-1] += [_count(found, result) for result in RESULTS]
+    return rows if len(rows) == 2 else [*rows, _sums(outcomes, systems)]
+
+
+def _sums(outcomes: Sequence[Outcome], systems: Sequence[str]) -> list[str]:
+    row = ["in all", str(len({id(one.case) for one in outcomes}))]
+    for name in systems:
+        row += [_count([one for one in outcomes if one.system == name], result) for result in RESULTS]
+    return row
 
 
 def _count(outcomes: Sequence[Outcome], result: str) -> str:
