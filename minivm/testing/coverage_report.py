@@ -6,8 +6,8 @@ from pathlib import Path
 
 from minivm.core.record import record
 from minivm.debug.symbols_table import SymbolTable
-from minivm.testing.coverage import Marks, Range
 from minivm.testing.coverage_code import Bits, Block, Code, blocks, is_data, source_lines
+from minivm.testing.coverage_marks import Marks, Range
 
 RAN, PARTLY, NOT_RUN = "ran", "partly", "not run"
 

@@ -14,9 +14,10 @@ from minivm.debug.symbols import load_symbols
 from minivm.engine.thunk import Sizes
 from minivm.errors import ConfigError, SnapshotError
 from minivm.testing import coverage as gathering
-from minivm.testing.coverage import GuestCoverage, Marks, marks_of
+from minivm.testing.coverage import GuestCoverage
 from minivm.testing.coverage_lcov import tracefile
 from minivm.testing.coverage_listing import coloured, html, plain
+from minivm.testing.coverage_marks import Marks, marks_of
 
 SECTOR = """
         bits 16
@@ -103,15 +104,15 @@ def test_the_marked_addresses_are_those_that_the_step_gear_walks_through(guest):
         coverage.attach(machine)
         if keys:
             machine.type(keys)
-        machine.run(ms=20)
-    found, wanted = coverage.marks(), stepped(guest, keys, 20)
+        machine.run(ms=8)
+    found, wanted = coverage.marks(), stepped(guest, keys, 8)
     assert found.size_bytes > 30
     assert found.ranges == wanted.ranges
 
 
 @pytest.mark.parametrize("guest", ["exceptions", "paging", "ring3", "v86"])
 def test_a_block_that_faults_in_its_middle_counts_as_a_whole_and_nothing_else_does(guest):
-    marks, walked = covered(guest, 20).marks(), stepped(guest, "", 20)
+    marks, walked = covered(guest, 8).marks(), stepped(guest, "", 8)
     assert (marks | walked).size_bytes == marks.size_bytes
     assert marks.size_bytes - walked.size_bytes < 100
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from minivm.errors import AssemblyError, ConfigError, ImageError
-from minivm.testing import fuzz, fuzz_inputs
-from minivm.testing.fuzz import TARGETS, Chance, Finding, Target, damaged, main, plain_inputs, run_plain
+from minivm.testing import fuzz, fuzz_inputs, fuzz_targets
+from minivm.testing.fuzz import Chance, Finding, damaged, main, plain_inputs, run_plain
+from minivm.testing.fuzz_targets import TARGETS, Target
 
 
 @pytest.mark.parametrize("name", sorted(TARGETS))
@@ -21,8 +22,8 @@ def test_a_target_answers_200_inputs_with_a_result_or_one_line(name, tmp_path):
 @pytest.mark.parametrize("name", sorted(TARGETS))
 def test_the_seeds_of_a_target_are_valid(name, tmp_path, monkeypatch):
     answers = []
-    answer = fuzz._answer
-    monkeypatch.setattr(fuzz, "_answer", lambda action: answers.append(answer(action)) or answers[-1])
+    answer = fuzz_targets._answer
+    monkeypatch.setattr(fuzz_targets, "_answer", lambda action: answers.append(answer(action)) or answers[-1])
     for data in TARGETS[name].seeds():
         answers.clear()
         TARGETS[name].run(data, tmp_path)
