@@ -200,6 +200,19 @@ def timeline(repeats: int) -> list[Result]:
     return results
 
 
+def testkit(repeats: int) -> list[Result]:
+    """Measure tests of chips and of guests under pytest; QEMU is not asked."""
+    command = [sys.executable, str(Path(__file__).with_name("testkit_speed.py")), str(repeats)]
+    found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    bench, fork, speedup = found["bench_s"], found["fork"], found["speedup"]
+    return [
+        Result("1,000 device-bench tests, pytest's process", seconds(bench), "–", seconds(bench), "< 2 s", bench < 2),
+        Result("a test that forks the booted machine", f"{fork:.1f} ms", "–", f"{fork:.1f} ms", "< 10 ms", fork < 10),
+        Result("200 guest tests, two workers", seconds(found["two_workers_s"]), "–", f"{speedup:.2f} × one core",
+               "≥ 1.8 × one core", speedup >= 1.8),
+    ]  # fmt: skip
+
+
 BENCHMARKS: dict[str, Callable[[Times, int], Result]] = {
     "start": lambda start, _: start_up(start),
     "io": lambda start, repeats: rate("port writes (OUT), net", "io", "OUTS", 400_000, start, repeats),
@@ -259,7 +272,7 @@ def write(text: str) -> None:
 
 def main() -> int:
     """Measure what was asked for; return 1 when a target is missed."""
-    names = [*BENCHMARKS, "snapshots", "record", "timeline"]
+    names = [*BENCHMARKS, "snapshots", "record", "timeline", "testkit"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; all when left out")
     parser.add_argument("--repeats", type=int, default=5)
@@ -273,6 +286,7 @@ def main() -> int:
     start = best_times(PROGRAMS / "exit.img", options.repeats) if programs else None
     results = [measure(start, options.repeats) for measure in programs if start is not None]
     results += snapshots(options.repeats) if "snapshots" in wanted else []
+    results += testkit(options.repeats) if "testkit" in wanted else []
     results += record(options.repeats) if "record" in wanted else []
     results += timeline(options.repeats) if "timeline" in wanted else []
     print(json.dumps([asdict(result) for result in results]) if options.json else table(results))

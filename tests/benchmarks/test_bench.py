@@ -12,7 +12,9 @@ RUN = Path(__file__).with_name("run.py")
 
 @pytest.mark.benchmark
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", ["start", "io", "interrupts", "timer", "workload", "idle", "tui", "snapshots"])
+@pytest.mark.parametrize(
+    "name", ["start", "io", "interrupts", "timer", "workload", "idle", "tui", "snapshots", "testkit"]
+)
 def test_a_target_is_met(name: str) -> None:
     outcome = subprocess.run([sys.executable, str(RUN), "--json", name], capture_output=True, text=True, check=False)
     assert outcome.stdout, outcome.stderr

@@ -1,4 +1,6 @@
-"""Measure guest tests: `python tests/benchmarks/testkit_guest_speed.py [REPEATS]` prints JSON.
+"""Measure the test kit: `python tests/benchmarks/testkit_speed.py [REPEATS]` prints JSON.
+
+`bench_s`: 1,000 tests of a chip on a `DeviceBench`, a fresh bench each, from pytest's own start to its end.
 
 `fork`: what a test of the fixture `booted` costs beside its own body, set-up and teardown by pytest included, in
 milliseconds; `empty`: the same of a test without fixtures. `fork_inside`: of `fork`, what MiniVM itself takes.
@@ -19,6 +21,7 @@ from pathlib import Path
 
 import minivm
 
+BENCH_TESTS = 1000
 TESTS = 200
 """So many guest tests are spread over the workers."""
 FORKS = 300
@@ -41,6 +44,23 @@ def test_it(booted, number):
     for turn in range({turns}):
         booted.type(f"echo {{number}}-{{turn}}\\n")
         booted.expect(f"{{number}}-{{turn}}\\n>")
+"""
+BENCH = """
+import pytest
+from minivm.devices.uart import Uart
+from minivm.testing import DeviceBench
+
+@pytest.mark.parametrize("number", range({count}))
+def test_a_character_is_sent(number):
+    bench = DeviceBench(Uart, base=0x3F8)
+    bench.write("LCR", 0x83)
+    bench.write("DLL", 1)
+    bench.write("DLM", 0)
+    bench.write("LCR", 0x03)
+    bench.write("THR", number & 0xFF)
+    bench.step(us=87)
+    assert bench.output("transmit").values == [number & 0xFF]
+    assert bench.read("LSR") == 0x60
 """
 CONFTEST = """
 import json, time
@@ -99,11 +119,22 @@ def workers_s(repeats: int, *options: str, count: int = TESTS, turns: int = 4) -
     return min(seconds_of(WORK.format(count=count, turns=turns), *options) for _ in range(repeats))
 
 
+def bench_s(repeats: int) -> float:
+    """Return how long 1,000 bench tests take, pytest's whole process included."""
+    found = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        seconds_of(BENCH.format(count=BENCH_TESTS))
+        found.append(time.perf_counter() - begin)
+    return min(found)
+
+
 def measure(repeats: int) -> dict[str, float]:
     """Return every figure."""
     alone = workers_s(repeats)
     two = workers_s(repeats, "-n", "2")
     return {
+        "bench_s": bench_s(repeats),
         "fork": cost_ms("booted, ", repeats),
         "empty": cost_ms("", repeats),
         "fork_inside": fork_inside_ms(repeats),
