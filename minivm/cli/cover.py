@@ -1,5 +1,6 @@
 """`minivm cover`: run a guest as `minivm run` does, and show which of its lines, blocks and functions ran."""
 
+import os
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -71,9 +72,13 @@ def _write(arguments: Namespace, report: "CoverageReport") -> None:
     if arguments.html is not None:
         write_text(arguments.html, coverage_listing.html([report], title=f"Coverage of {arguments.guest}"))
     if arguments.listing:
-        coloured = sys.stdout.isatty()
-        print(coverage_listing.coloured([report]) if coloured else coverage_listing.plain([report]))
+        print(coverage_listing.coloured([report]) if wants_colours() else coverage_listing.plain([report]))
     print(report.as_table())
+
+
+def wants_colours() -> bool:
+    """Tell whether standard output is a terminal whose user wants colours (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 __all__ = ["configure", "run"]

@@ -110,7 +110,7 @@ def test_the_marked_addresses_are_those_that_the_step_gear_walks_through(guest):
     assert found.ranges == wanted.ranges
 
 
-@pytest.mark.parametrize("guest", ["exceptions", "paging", "ring3", "v86"])
+@pytest.mark.parametrize("guest", ["exceptions", "v86"])
 def test_a_block_that_faults_in_its_middle_counts_as_a_whole_and_nothing_else_does(guest):
     marks, walked = covered(guest, 8).marks(), stepped(guest, "", 8)
     assert (marks | walked).size_bytes == marks.size_bytes
@@ -403,6 +403,19 @@ def test_the_command_prints_the_table_and_writes_the_files(sector, tmp_path, cap
     assert status == 0
     assert re.search(r"sector\.asm +3/5 +60% +8/12 +67% +2/4 +9-10, 13-14", shown)
     assert read_tracefile(lcov.read_text()) and page.read_text().startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb"), ("TERM", "xterm")])
+def test_the_commands_listing_has_colours_only_on_a_terminal_that_wants_them(monkeypatch, name, value):
+    from minivm.cli import cover
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv(name, value)
+    monkeypatch.setattr(cover.sys.stdout, "isatty", lambda: True, raising=False)
+    assert cover.wants_colours() == (value == "xterm")
+    monkeypatch.setattr(cover.sys.stdout, "isatty", lambda: False, raising=False)
+    assert not cover.wants_colours()
 
 
 def test_the_command_adds_earlier_runs(sector, tmp_path, capsys):
