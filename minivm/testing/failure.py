@@ -5,17 +5,14 @@ failed, its run is done again from the same start with the recorders attached, u
 """
 
 import shlex
-import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from minivm.core.record import record, replace
-from minivm.device_entries import DeviceSpec
-from minivm.device_entries import place_of as place_of_device
-from minivm.errors import MiniVMError, SnapshotError
+from minivm.core.record import record
+from minivm.errors import MiniVMError
 from minivm.inputs import Input, Journal, Player
 from minivm.machine import NS_PER_MS, Machine
+from minivm.testing.origins import Origin, devices_to_name
 from minivm.testing.screens import framed
 from minivm.testing.watchdog import place_of
 
@@ -48,58 +45,6 @@ class RunJournal(Journal):
         twin = RunJournal(self)
         twin.went_back = self.went_back
         return twin
-
-
-# -- where a run began ------------------------------------------------------------------------------------------------
-class Origin(Protocol):
-    """Where a run began; it can begin there once more."""
-
-    def again(self) -> Machine:
-        """Return a machine that stands there; raises `MiniVMError` when there cannot be one."""
-
-
-@record
-class Booted:
-    """A run that began at power-on."""
-
-    guest: str | Path | bytes
-    options: Mapping[str, Any]
-
-    def again(self) -> Machine:
-        """Boot once more; what it writes to disks and serial ports stays in memory."""
-        import minivm
-
-        options = {name: value for name, value in self.options.items() if name != "record"}
-        return minivm.boot(self.guest, **options | _harmless(options))
-
-
-def _harmless(options: dict[str, Any]) -> dict[str, Any]:
-    """Return options that change nothing outside, and refuse devices that are not as they were when the test began."""
-    from minivm.config import MachineConfig
-
-    names = ("disks", "floppies", "devices")
-    config = MachineConfig(**{name: options[name] for name in names if name in options})
-    for entry in config.devices:
-        if not isinstance(entry, DeviceSpec):
-            raise SnapshotError(
-                f"the device at {place_of_device(entry)} is not as it was; give its class in place of it"
-            )
-    return {
-        "disks": tuple(replace(spec, snapshot=not spec.read_only) for spec in config.disks),
-        "floppies": tuple(replace(spec, snapshot=not spec.read_only) for spec in config.floppies),
-        "guest_snapshot": True, "serial": (), "trace": (),
-    }  # fmt: skip
-
-
-@record
-class Forked:
-    """A run that began as a clone of a machine which has stood still since."""
-
-    parent: Machine
-
-    def again(self) -> Machine:
-        """Clone it once more."""
-        return Machine.clone(self.parent)
 
 
 # -- what can be seen -------------------------------------------------------------------------------------------------
@@ -237,25 +182,6 @@ def _watched(machine: Machine, journal: Journal, sight: Sight, path: Path) -> Ev
     return Evidence(lines, recording.path, remarks, devices_to_name(machine) if recording.path is not None else ())
 
 
-def devices_to_name(machine: Machine) -> tuple[str, ...]:
-    """Return a machine's own devices as the option `--device` has them, where one is not installed under a name."""
-    from minivm.own_devices import installed, name_of
-
-    specs = [one for one in machine.config.devices if isinstance(one, DeviceSpec)] if machine.config is not None else []
-    if all(isinstance(spec.device, str) or name_of(spec.device) in installed() for spec in specs):
-        return ()
-    return tuple(_device_option(spec) for spec in specs)
-
-
-def _device_option(spec: DeviceSpec) -> str:
-    name = spec.device
-    if not isinstance(name, str):
-        module = sys.modules.get(getattr(name, "__module__", ""))
-        name = f"{getattr(module, '__file__', None)}:{getattr(name, '__qualname__', spec.name)}"
-    words = [name, f"{spec.bus}={spec.base:#x}", *(f"{key}={value}" for key, value in spec.options.items())]
-    return ",".join(word.replace(",", ",,") for word in words)
-
-
 class _Recording:
     """The replay file of a second run, or none where the machine cannot be recorded."""
 
@@ -291,8 +217,10 @@ def _play(machine: Machine, journal: Journal, sight: Sight, recording: _Recordin
         player.reach(sight.position, safe_point=not sight.in_block)
         if sight.ended and machine.ended is None:
             machine.run_to(sight.position + 1)  # it ended there, which the next go would have found out
-    except (MiniVMError, ValueError) as error:
+    except MiniVMError as error:
         return (f"the second run went another way: {error}",)
+    except Exception as error:  # a device of the user's own may raise anything
+        return (f"the second run ended where a device raised {type(error).__name__}: {error}",)
     return ()
 
 

@@ -13,9 +13,7 @@ from minivm.errors import ConfigError, ExpectationFailed, MiniVMError
 from minivm.testing.coverage_plugin import cover
 from minivm.testing.failure import (
     LONGEST_RERUN,
-    Booted,
     Evidence,
-    Forked,
     History,
     RunJournal,
     Section,
@@ -26,6 +24,7 @@ from minivm.testing.failure import (
     sight_of,
 )
 from minivm.testing.guest import Guest, GuestSpec, check_options, locate
+from minivm.testing.origins import Booted, Forked
 from minivm.testing.screens import FOLDER, Goldens
 from minivm.testing.watchdog import Limits
 
@@ -91,6 +90,9 @@ class Guests:
         self._limits = limits_of(item)
         self._goldens = settings.goldens(item)
         self.unready: Unready | None = None
+
+    def __repr__(self) -> str:
+        return f"<Guests of {self._item.name}>"
 
     def boot(self, guest: str | Path | bytes, **options: Any) -> Guest:
         """Boot a guest at its first instruction; it is closed with the test."""

@@ -16,7 +16,6 @@ from minivm.machine import NS_PER_MS, NS_PER_SECOND, Ended, Machine
 from minivm.testing.case_formats import FAILED, PASSED, SKIPPED, Case, Results, read_results, test_ids
 from minivm.testing.coverage_plugin import cover
 from minivm.testing.failure import (
-    Booted,
     History,
     RunJournal,
     Section,
@@ -25,6 +24,7 @@ from minivm.testing.failure import (
     sections,
     sight_of,
 )
+from minivm.testing.origins import Booted
 from minivm.testing.settings import Settings
 
 GRACE_NS = 100 * NS_PER_MS

@@ -9,14 +9,13 @@ from minivm.inputs import Input
 from minivm.recording import replay
 from minivm.testing.events import folded
 from minivm.testing.failure import (
-    Booted,
-    Forked,
     History,
     RunJournal,
     run_again,
     sections,
     sight_of,
 )
+from minivm.testing.origins import Booted, Forked
 
 
 @pytest.fixture
@@ -164,6 +163,8 @@ class Count:
 
     def read(self, offset, size):
         self.value += 1
+        if self.value == 200:
+            raise RuntimeError("overflow")
         return self.value
 
     def write(self, offset, size, value):
@@ -194,8 +195,7 @@ READS = bytes.fromhex("ba0005 ec ebfd").ljust(510, b"\0") + b"\x55\xaa"  # mov d
 
 def test_a_device_of_the_users_own_class_is_made_again(noted, tmp_path, count):
     vm, history = noted(READS, devices=[("port", 0x500, count, {"first": 7})])
-    vm.run(ms=2)
-    assert vm.user_devices["port 500h"].value > 7
+    vm.run_until(lambda vm: vm.user_devices["port 500h"].value == 20)
     sight, evidence = again(history, vm, tmp_path / "x.mvr")
     assert evidence.remarks == ()
     assert evidence.devices == (f"{tmp_path}/count_device.py:Count,port=0x500,first=7",)
@@ -205,9 +205,18 @@ def test_a_device_of_the_users_own_class_is_made_again(noted, tmp_path, count):
         assert found.run().identical
 
 
+def test_a_device_that_raises_does_so_again_and_the_rest_is_told(noted, tmp_path, count):
+    vm, history = noted(READS, devices=[("port", 0x500, count)])
+    with pytest.raises(RuntimeError, match="overflow"):
+        vm.run(ms=2)
+    _, evidence = again(history, vm, tmp_path / "x.mvr")
+    assert evidence.remarks == ("the second run ended where a device raised RuntimeError: overflow",)
+    assert "IN 500h gave C7h" in evidence.events[-1]
+
+
 def test_a_device_that_the_test_made_is_not_used_twice(noted, tmp_path, count):
     vm, history = noted(READS, devices=[("port", 0x500, count(None))])
-    vm.run(ms=2)
+    vm.step(9)
     _, evidence = again(history, vm, tmp_path / "x.mvr")
     why = "the run cannot be done again: the device at port 500h is not as it was; give its class in place of it"
     assert evidence.remarks == (why,)
