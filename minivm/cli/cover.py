@@ -73,7 +73,8 @@ def _write(arguments: Namespace, report: "CoverageReport") -> None:
         write_text(arguments.html, coverage_listing.html([report], title=f"Coverage of {arguments.guest}"))
     if arguments.listing:
         print(coverage_listing.coloured([report]) if wants_colours() else coverage_listing.plain([report]))
-    print(report.as_table())
+    if not arguments.json:  # which promises that nothing else is printed
+        print(report.as_table())
 
 
 def wants_colours() -> bool:

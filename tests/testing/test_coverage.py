@@ -1,5 +1,6 @@
 """Coverage of guests: what is marked is what ran, and lines, functions and blocks follow from it."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -416,6 +417,11 @@ def test_the_commands_listing_has_colours_only_on_a_terminal_that_wants_them(mon
     assert cover.wants_colours() == (value == "xterm")
     monkeypatch.setattr(cover.sys.stdout, "isatty", lambda: False, raising=False)
     assert not cover.wants_colours()
+
+
+def test_with_json_the_command_prints_nothing_else(sector, capsys):
+    main(["cover", str(sector), "--json"])
+    assert json.loads(capsys.readouterr().out)["reason"] == "halted"
 
 
 def test_the_command_adds_earlier_runs(sector, tmp_path, capsys):
