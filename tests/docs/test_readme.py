@@ -18,8 +18,10 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """An empty folder with README's own boot sector in it, where a new user would be."""
+    """An empty folder with README's own boot sector and tests in it, where a new user would be."""
     (tmp_path / "hello.asm").write_text(blocks("nasm")[0], encoding="utf-8")
+    (tests,) = (block for block in blocks("python") if block.startswith("# test_shell.py"))
+    (tmp_path / "test_shell.py").write_text(tests, encoding="utf-8")
     return tmp_path
 
 
