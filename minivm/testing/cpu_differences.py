@@ -14,6 +14,9 @@ UNDEFINED, GEARS, ENGINE, KVM, NOT_GENERATED = "undefined", "the engine's gears"
 
 _MOST_NAMES = 11
 
+ANYTHING = "anything"
+"""In a row: what comes behind may differ in whatever way."""
+
 CONDITIONS: dict[str, Callable[[int, int], bool]] = {
     "": lambda count, size: True,
     "count > 0": lambda count, size: count > 0,
@@ -133,15 +136,15 @@ TABLE: tuple[Difference, ...] = (
     Difference(
         ("cmpxchg8b",),
         ENGINE,
-        (*FLAGS, "rflags", "memory"),
+        (ANYTHING,),
         "its helper takes the flags from before the block; all but ZF should stay",
         "SDM vol. 2, CMPXCHG8B; QEMU 5, target/i386/mem_helper.c",
     ),
     Difference(
         ("loope", "loopne"),
         ENGINE,
-        tuple(FLAGS),
-        "where CX ends the loop, the flags are those from before the block or of another kind of arithmetic",
+        (ANYTHING,),
+        "in a block with arithmetic, CX ends the loop with wrong flags: even TF, IOPL and NT come out of nowhere",
         "SDM vol. 2, LOOP/LOOPcc; QEMU 5, target/i386/translate.c",
     ),
     Difference(
@@ -288,9 +291,14 @@ def known(mnemonic: str, mode: str, differs: frozenset[str], *, same_engine: boo
     whose = {GEARS, ENGINE} if same_engine else {ENGINE, KVM}
     for row in TABLE:
         about = mnemonic in (row.mnemonics or (mnemonic,)) and mode in (row.modes or (mode,))
-        if row.who in whose and about and differs <= {*row.what}:
+        if row.who in whose and about and (differs <= {*row.what} or ANYTHING in row.what):
             return row
     return None
+
+
+def spoils(mnemonic: str) -> bool:
+    """Tell whether an instruction has a row by which anything may differ behind it."""
+    return any(mnemonic in row.mnemonics and ANYTHING in row.what for row in TABLE)
 
 
 def as_markdown(rows: tuple[Difference, ...] = TABLE + SILENCE) -> str:
