@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -148,9 +148,10 @@ class Guests:
         return found
 
     def close(self) -> None:
-        """Close every machine."""
-        while self._watched:
-            self._watched.pop().guest.close()
+        """Close every machine, the last one first, also when one cannot be closed in peace."""
+        with ExitStack() as stack:
+            for one in self._watched:
+                stack.callback(one.guest.close)
 
 
 def _of_recorder(journal: Any) -> RunJournal:

@@ -193,6 +193,28 @@ def test_the_plugin_loads_nothing_of_the_machine():
     assert found.stdout.strip() == "[]"
 
 
+def test_a_machine_that_cannot_be_closed_does_not_keep_the_others_open(project):
+    result = run(
+        project,
+        """
+        import pytest
+        kept = []
+
+        def test_it(boot_guest):
+            def refuse():
+                raise OSError("disk full")
+            kept.extend([boot_guest("hello-bios"), boot_guest("hello-bios")])
+            kept[1].before_close.append(refuse)
+
+        def test_the_other_is_closed():
+            with pytest.raises(ValueError, match="released"):
+                kept[0].memory.view[0]
+        """,
+    )
+    result.assert_outcomes(passed=2, errors=1)
+    assert "disk full" in text(result)
+
+
 # -- markers --------------------------------------------------------------------------------------------------------
 def test_limits_of_time_and_instructions(project):
     result = run(
