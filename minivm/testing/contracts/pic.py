@@ -202,6 +202,16 @@ def an_unmasked_request_is_served(pc: Probe) -> None:
     polls(pc, 5, "unmasked")
 
 
+@PIC.case("a request that waits is still there after a mask has come and gone", "Interrupt Mask Register")
+def a_mask_takes_no_request(pc: Probe) -> None:
+    initialize(pc)
+    raise_irqs(pc, 5)
+    pc.write(MASTER + 1, 0x20)
+    polls(pc, None, "masked")
+    pc.write(MASTER + 1, 0x00)
+    polls(pc, 5, "unmasked")
+
+
 @PIC.case("a mask over a higher input leaves the lower ones alone", "Interrupt Mask Register")
 def a_mask_holds_back_only_its_input(pc: Probe) -> None:
     initialize(pc)
@@ -323,6 +333,8 @@ def the_elcr_has_fixed_bits(pc: Probe) -> None:
     pc.write(SLAVE_ELCR, 0xFF)
     pc.reads(MASTER_ELCR, 0xF8)
     pc.reads(SLAVE_ELCR, 0xDE)
+    pc.write(MASTER_ELCR, 0x50)
+    pc.reads(MASTER_ELCR, 0x50)
 
 
 @PIC.case("the initialization words leave the ELCR alone", "PIIX3: ELCR1 and ELCR2")
@@ -542,10 +554,10 @@ def eoi_follows_the_rotation(pc: Probe) -> None:
 @PIC.case("rotate in automatic EOI mode gives each level its turn", "Automatic Rotation: the rotate in AEOI mode")
 def rotate_in_auto_eoi(pc: Probe) -> None:
     initialize(pc, ICW4 | AUTO_EOI)
-    pc.write(MASTER_ELCR, 0x28)
+    pc.write(MASTER_ELCR, 0x38)
     pc.write(MASTER, 0x80)
-    raise_irqs(pc, 3, 5)
-    for level in (3, 5, 3, 5):
+    raise_irqs(pc, 3, 4, 5)
+    for level in (3, 4, 5, 3):
         polls(pc, level, "in turn")
 
 
@@ -604,6 +616,7 @@ def smm_needs_esmm(pc: Probe) -> None:
 )
 def eoi_passes_over_the_masked(pc: Probe) -> None:
     initialize(pc)
+    pc.write(MASTER, SET_PRIORITY | 2)
     raise_irqs(pc, 3)
     polls(pc, 3, "IRQ3")
     pc.write(MASTER + 1, 0x08)
@@ -612,6 +625,8 @@ def eoi_passes_over_the_masked(pc: Probe) -> None:
     polls(pc, 5, "IRQ5")
     pc.write(MASTER, EOI)
     in_service(pc, 0x08, "IRQ5 has ended, the masked IRQ3 has not")
+    pc.write(MASTER, EOI)
+    in_service(pc, 0x08, "only the masked IRQ3 was there to end")
 
 
 @PIC.case(
@@ -626,6 +641,17 @@ def special_fully_nested_slave(pc: Probe) -> None:
     raise_irqs(pc, 9)
     polls(pc, 2, "the cascade again")
     polls(pc, 1, "IRQ9", chip=SLAVE)
+
+
+@PIC.case(
+    "in special fully nested mode an input without a slave does not interrupt itself", "Special Fully Nested Mode"
+)
+def special_fully_nested_other(pc: Probe) -> None:
+    initialize(pc, ICW4 | SPECIAL_FULLY_NESTED)
+    pc.write(MASTER_ELCR, 0x20)
+    raise_irqs(pc, 5)
+    polls(pc, 5, "the level")
+    polls(pc, None, "still high, and in service")
 
 
 @PIC.case(
@@ -767,6 +793,22 @@ def the_next_slave_request(pc: Probe) -> None:
     pc.write(MASTER, EOI)
     polls(pc, 2, "the cascade again")
     polls(pc, 3, "IRQ11", chip=SLAVE)
+
+
+@PIC.case(
+    "with automatic EOI at both chips the master sees each request of the slave",
+    "Automatic End of Interrupt (AEOI) Mode: 8259As of 1985 or later as a slave",
+    differs={
+        "QEMU": "the slave's INT stays high between two requests: no edge for the master (pic_update_irq, i8259.c)"
+    },
+)
+def auto_eoi_at_both_chips(pc: Probe) -> None:
+    initialize(pc, ICW4 | AUTO_EOI)
+    raise_irqs(pc, 9, 11)
+    for level in (1, 3):
+        polls(pc, 2, "the cascade")
+        polls(pc, level, f"IRQ{8 + level}", chip=SLAVE)
+    polls(pc, None, "both are served")
 
 
 @PIC.case(
