@@ -2,7 +2,6 @@
 
 Run:    pytest      (in this folder)
 """
-# ruff: noqa: D103 - the names of tests are sentences
 
 from collections.abc import Iterator
 from pathlib import Path
