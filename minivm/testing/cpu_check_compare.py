@@ -12,6 +12,8 @@ from minivm.testing.cpu_programs import Program
 _ERROR_CODES = frozenset((8, 10, 11, 12, 13, 14, 17))
 _INVALID_OPCODE, _STACK, _PROTECTION = 6, 12, 13
 _SEGMENT_FAULTS = (_STACK, _PROTECTION)
+_WRITE = 2
+"""In a page fault's error code: the access was a write (SDM vol. 3, section 4.7)."""
 _CONDITION_CODES = 0x4500
 """C0, C2 and C3 of the FPU's status word, which most instructions leave undefined."""
 
@@ -56,7 +58,8 @@ def defined(program: Program, one: Outcome, other: Outcome) -> tuple[Apart, ...]
     mask |= _differing_flags(one, other)
     codes = [_error_code(program, outcome) for outcome in (one, other)]
     if codes[0] != codes[1] and vector_of(one) == vector_of(other):
-        return (*found, Apart("error code", codes[0], codes[1]))
+        name = "write bit" if codes[0] ^ codes[1] == _WRITE else "error code"
+        return (*found, Apart(name, codes[0], codes[1]))
     return (*found, *_memory(_masked(program, one, mask), _masked(program, other, mask)))
 
 

@@ -32,9 +32,9 @@ class Difference:
 
     `who` is `UNDEFINED` where both may do as they like, `GEARS` where even one go and single steps of the engine do.
 
-    `what` has names of flags and registers, "memory", "vector", "error code", "ended", "stack fault" (#SS, not #GP),
-    and "unchecked" (the other processor refused an access by its segment); `mnemonics` and `modes` are empty where it
-    holds in all.
+    `what` has names of flags and registers, "memory", "vector", "error code", "write bit" (of a page fault's), "ended",
+    "stack fault" (#SS, not #GP), "unchecked" (the other processor refused an access by its segment), or `ANYTHING`;
+    `mnemonics` and `modes` are empty where it holds in all.
     """
 
     mnemonics: tuple[str, ...]
@@ -172,7 +172,7 @@ TABLE: tuple[Difference, ...] = (
     Difference(
         (),
         ENGINE,
-        ("error code",),
+        ("write bit",),
         "QEMU reads before it writes: a page fault of what does both has the error code of a read",
         "SDM vol. 3, section 4.7; QEMU 5, target/i386/translate.c",
         modes=("compatibility32", "long"),
@@ -196,7 +196,7 @@ TABLE: tuple[Difference, ...] = (
     Difference(
         ("rcl", "rcr", *(f"set{name}" for name in CONDITION_NAMES)),
         ENGINE,
-        (*FLAGS, "error code"),
+        (*FLAGS, "write bit"),
         "QEMU computes the flags before the access: where that faults, the flags that are pushed are wrong",
         "SDM vol. 3, section 6.5; QEMU 5, target/i386/translate.c",
     ),
