@@ -85,6 +85,18 @@ def out_is(pc: Probe, channel: int, level: bool, what: str) -> None:
     pc.equal(bits & mask, mask if level else 0, f"OUT{channel} {what}")
 
 
+def only_irq_0(pc: Probe) -> None:
+    """Let the master PIC stand alone, with automatic EOI and only the timer's line open."""
+    pc.write(0x20, 0x13)
+    pc.write(0x21, 0x08, 0x03, 0xFE)
+
+
+def ticked(pc: Probe) -> int:
+    """Poll the PIC, which acknowledges: bit 7 is 1 after a rise of OUT0."""
+    pc.write(0x20, 0x0C)
+    return pc.read(0x20) & 0x80
+
+
 def shape(pc: Probe, channel: int, steps: int, *, outputs: bool = True) -> str:
     """Follow a counter with access to the low byte for `steps` counts, from the first one that is loaded.
 
@@ -163,11 +175,12 @@ def mode_0_stays_high(pc: Probe) -> None:
 
 @PIT.case("mode 0: a new count takes OUT low and counts anew", "Mode 0: if a new count is written to the Counter")
 def mode_0_takes_a_new_count(pc: Probe) -> None:
-    program(pc, 0, 0, 100)
-    pulses(pc, 200)
-    count(pc, 0, 1000)
+    low_byte(pc, 0, 0, 50)
+    pulses(pc, 100)
+    out_is(pc, 0, True, "after the terminal count")
+    pc.write(COUNTERS, 240)
     out_is(pc, 0, False, "after the new count")
-    pulses(pc, 990)
+    pulses(pc, 230)
     out_is(pc, 0, False, "before its end")
     pulses(pc, 20)
     out_is(pc, 0, True, "after its end")
@@ -358,18 +371,14 @@ def mode_2_has_its_period(pc: Probe) -> None:
 
 @PIT.case("mode 2: the timer interrupts once a period", "Mode 2: Rate Generator; OUT0 is IRQ0")
 def mode_2_interrupts(pc: Probe) -> None:
-    pc.write(0x20, 0x13)
-    pc.write(0x21, 0x08, 0x03, 0xFE)  # alone, automatic EOI, only IRQ0 is open
+    only_irq_0(pc)
     program(pc, 0, 2, 1000)
     pulses(pc, 500)
-    pc.write(0x20, 0x0C)
-    pc.read(0x20)  # OUT may have risen by the control word
+    ticked(pc)  # OUT may have risen by the control word
     for _ in range(5):
         pulses(pc, 1000)
-        pc.write(0x20, 0x0C)
-        pc.reads(0x20, 0x80, "a tick in each period", mask=0x80)
-        pc.write(0x20, 0x0C)
-        pc.reads(0x20, 0x00, "one tick in each period", mask=0x80)
+        pc.equal(ticked(pc), 0x80, "a tick in each period")
+        pc.equal(ticked(pc), 0x00, "one tick in each period")
 
 
 @PIT.case(
@@ -415,6 +424,20 @@ def mode_2_stops_without_gate(pc: Probe) -> None:
         pulses(pc, 300)
         out_is(pc, 2, True, "with a low gate")
         pc.equal(latched(pc, 2), before, "the count stands", digits=4)
+
+
+@PIT.case(
+    "mode 2: a low gate takes OUT high at once, also during its low pulse",
+    "Mode 2: if GATE goes low during an output pulse",
+    differs={"QEMU": NO_GATE},
+)
+def mode_2_goes_high_without_gate(pc: Probe) -> None:
+    low_byte(pc, 2, 2, 2)
+    for wait in range(6, 26):
+        gate(pc, True)
+        pc.step(ns=wait * SAMPLE_NS)
+        gate(pc, False)
+        out_is(pc, 2, True, "with a low gate")
 
 
 @PIT.case("mode 2: the gate's rise begins a period", "Mode 2: GATE can be used to synchronize the Counter")
@@ -463,6 +486,22 @@ def mode_3_even(pc: Probe) -> None:
 def mode_3_odd(pc: Probe) -> None:
     low_byte(pc, 0, 3, 5)
     follows(pc, 0, "1:04 1:02 1:00 0:04 0:02 1:04 1:02 1:00 0:04")
+
+
+@PIT.case(
+    "mode 3: at any moment an even count N is one of N, N - 2, ... 2, with OUT high or low",
+    "Mode 3: Square Wave Mode, even counts",
+)
+def mode_3_at_any_moment(pc: Probe) -> None:
+    low_byte(pc, 1, 3, 6)
+    pulses(pc, 2)
+    seen = set()
+    for _ in range(60):
+        pc.write(CONTROL, 0xC4)
+        out = pc.read(COUNTERS + 1) >> 7
+        seen.add((out, pc.read(COUNTERS + 1)))
+        pc.step(ns=11 * SAMPLE_NS)
+    pc.that(seen == {(out, low) for out in (0, 1) for low in (6, 4, 2)}, f"6, 4 and 2, high and low: {sorted(seen)}")
 
 
 @PIT.case(
@@ -520,30 +559,34 @@ def mode_3_begins_high(pc: Probe) -> None:
     differs={"QEMU": AT_ONCE},
 )
 def mode_3_finishes_its_half(pc: Probe) -> None:
-    program(pc, 0, 3, 2000)
+    program(pc, 0, 3, 4000)
     pulses(pc, 500)
-    count(pc, 0, 4000)
-    pulses(pc, 480)
+    count(pc, 0, 2000)
+    pulses(pc, 1480)
     out_is(pc, 0, True, "in the old first half")
     pulses(pc, 40)
     out_is(pc, 0, False, "in the new second half")
-    pulses(pc, 1960)
+    pulses(pc, 960)
     out_is(pc, 0, False, "in the new second half")
     pulses(pc, 40)
     out_is(pc, 0, True, "in the next period")
 
 
 @PIT.case(
-    "mode 3: a low gate takes OUT high at once and keeps it", "Mode 3: GATE; figure 21", differs={"QEMU": NO_GATE}
+    "mode 3: a low gate takes OUT high at once and stops the counter",
+    "Mode 3: GATE; figure 21",
+    differs={"QEMU": NO_GATE},
 )
 def mode_3_stops_without_gate(pc: Probe) -> None:
     gate(pc, True)
-    program(pc, 2, 3, 1000)
+    program(pc, 2, 3, 1001)
     pulses(pc, 750)
     out_is(pc, 2, False, "in the second half")
+    before = latched(pc, 2)
     gate(pc, False)
     for _ in range(4):
         out_is(pc, 2, True, "with a low gate")
+        pc.equal(latched(pc, 2), before, "the count stands", digits=4)
         pulses(pc, 300)
 
 
@@ -571,6 +614,42 @@ def mode_4_strobes(pc: Probe) -> None:
 
 
 @PIT.case(
+    "mode 4: OUT is high from the control word on, but for the strobe",
+    "Mode 4: OUT will be initially high",
+    differs={"QEMU": UPSIDE_DOWN},
+)
+def mode_4_is_high(pc: Probe) -> None:
+    gate(pc, True)
+    program(pc, 2, 0, 0)
+    pulses(pc, 10)
+    control(pc, 2, 4)
+    out_is(pc, 2, True, "after the control word")
+    count(pc, 2, 100)
+    pulses(pc, 50)
+    out_is(pc, 2, True, "before the strobe")
+    pulses(pc, 100)
+    out_is(pc, 2, True, "after the strobe")
+
+
+@PIT.case(
+    "mode 4: the strobe makes one interrupt, even when the first byte of another count came before it",
+    "Mode 4: writing the first byte has no effect on counting; OUT0 is IRQ0",
+)
+def mode_4_interrupts(pc: Probe) -> None:
+    only_irq_0(pc)
+    program(pc, 0, 4, 1000)
+    pulses(pc, 500)
+    ticked(pc)  # OUT may have risen by the control word
+    pc.write(COUNTERS, 0x00)
+    pulses(pc, 450)
+    pc.equal(ticked(pc), 0x00, "before the strobe")
+    pulses(pc, 100)
+    pc.equal(ticked(pc), 0x80, "after the strobe")
+    pulses(pc, 1100)
+    pc.equal(ticked(pc), 0x00, "no second one")
+
+
+@PIT.case(
     "mode 4: the strobe comes once, not again when the counter comes round",
     "Mode 4: Software Triggered Strobe",
     differs={"QEMU": UPSIDE_DOWN},
@@ -584,7 +663,7 @@ def mode_4_strobes_once(pc: Probe) -> None:
 
 
 @PIT.case(
-    "mode 4: a low gate stops the counter, and OUT stays high",
+    "mode 4: a low gate holds the count, which goes on from there, and OUT stays high",
     "Mode 4: GATE = 0 disables counting",
     differs={"QEMU": NO_GATE},
 )
@@ -597,6 +676,9 @@ def mode_4_waits_for_the_gate(pc: Probe) -> None:
     pulses(pc, 1000)
     pc.equal(latched(pc, 2), before, "the count stands", digits=4)
     out_is(pc, 2, True, "with a low gate")
+    gate(pc, True)
+    pulses(pc, 100)
+    pc.between(before - latched(pc, 2), 97, 103, "the count goes on")
 
 
 @PIT.case("mode 4: a new count counts from the next pulse on", "Mode 4: if a new count is written during counting")
@@ -785,6 +867,8 @@ def reads_and_writes_interleave(pc: Probe) -> None:
 
 @PIT.case("a count of 0 is 65536", "Write Operations: the largest possible initial count is 0")
 def a_count_of_zero(pc: Probe) -> None:
+    low_byte(pc, 1, 2, 0)
+    follows(pc, 1, "00 FF FE")
     program(pc, 0, 0, 0)
     pulses(pc, 65_500)
     out_is(pc, 0, False, "65500 pulses")
@@ -814,6 +898,8 @@ def bcd_has_four_digits(pc: Probe) -> None:
     differs={"QEMU": NO_BCD},
 )
 def a_bcd_count_of_zero(pc: Probe) -> None:
+    low_byte(pc, 1, 2, 0, bcd=True)
+    follows(pc, 1, "00 99 98")
     program(pc, 0, 0, 0, bcd=True)
     pulses(pc, 9_980)
     out_is(pc, 0, False, "9980 pulses")
@@ -933,6 +1019,18 @@ def null_count_waits_for_the_load(pc: Probe) -> None:
     count(pc, 0, 2000)
     pulses(pc, 5)
     pc.equal(status(pc, 0) & NULL_COUNT, 0, "loaded again")
+
+
+@PIT.case(
+    "a control word takes back a count that is not loaded yet",
+    "Write Operations: a control word, then a count",
+    differs={"QEMU": NO_NULL_COUNT},
+)
+def a_control_word_takes_back_a_count(pc: Probe) -> None:
+    program(pc, 0, 2, 1000)
+    control(pc, 0, 2)
+    pulses(pc, 5)
+    pc.equal(status(pc, 0) & NULL_COUNT, NULL_COUNT, "nothing was loaded")
 
 
 @PIT.case(
