@@ -210,6 +210,20 @@ def disabled_by_command_byte(pc: Probe) -> None:
     answers(pc, 0x1C, what="the key")
 
 
+@I8042.case("a byte cut short by disabling the keyboard is sent again", "Controller Commands, ADh; Auxiliary Protocol")
+def byte_cut_short(pc: Probe) -> None:
+    for disable in ((0xAD,), (0x60, 0x34)):
+        program(pc, 0x24)
+        send(pc, 0xF2)
+        answers(pc, 0xFA)
+        pc.step(us=100)
+        command(pc, *disable)
+        came = pc.read(DATA) if pc.read(STATUS) & OUTPUT_FULL else None
+        is_quiet(pc, "a byte from a disabled keyboard")
+        command(pc, 0xAE)
+        answers(pc, *((0xAB, 0x83) if came is None else (0x83,)), what="the identity")
+
+
 @I8042.case("a byte written to port 60h enables a disabled keyboard", "Controller Commands, ADh")
 def data_enables_keyboard(pc: Probe) -> None:
     program(pc, 0x24)

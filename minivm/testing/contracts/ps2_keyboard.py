@@ -256,6 +256,33 @@ def hidden_shift(pc: Probe) -> None:
     sends(pc, "left_shift", 0xF0, 0x12, pressed=False)
 
 
+@KEYBOARD.case(
+    "with Num Lock's light on a cursor key sends a pretended Shift",
+    "Scan Codes: Scan Code Set 2, keys 75 to 89, Num Lock on",
+    differs={"QEMU": "sends the key's codes alone: hw/input/ps2.c, ps2_keyboard_event"},
+)
+def pretended_shift(pc: Probe) -> None:
+    program(pc, PLAIN)
+    tell(pc, 0xED, 0x05)
+    sends(pc, "up", 0xE0, 0x75)
+    sends(pc, "up", 0xE0, 0xF0, 0x75, pressed=False)
+    tell(pc, 0xED, 0x02)
+    sends(pc, "up", 0xE0, 0x12, 0xE0, 0x75)
+    sends(pc, "up", 0xE0, 0xF0, 0x75, 0xE0, 0xF0, 0x12, pressed=False)
+
+
+@KEYBOARD.case(
+    "Alt and Print Screen is System Request, 84h, translated 54h",
+    "Scan Code Set 2, key 124, Alt case",
+    differs={"QEMU": "lets Alt go and takes it again before the code: hw/input/ps2.c, ps2_keyboard_event"},
+)
+def system_request(pc: Probe) -> None:
+    program(pc, TRANSLATED)
+    sends(pc, "left_alt", 0x38)
+    sends(pc, "print_screen", 0x54)
+    sends(pc, "print_screen", 0xD4, pressed=False)
+
+
 LETTERS = {
     "escape": 0x01, "1": 0x02, "0": 0x0B, "minus": 0x0C, "tab": 0x0F, "q": 0x10, "p": 0x19, "enter": 0x1C, "a": 0x1E,
     "l": 0x26, "z": 0x2C, "m": 0x32, "right_shift": 0x36, "space": 0x39, "caps_lock": 0x3A, "f1": 0x3B, "f7": 0x41,
@@ -384,6 +411,14 @@ def released_key(pc: Probe) -> None:
     sends(pc, "a", 0xF0, 0x1C, pressed=False)
     pc.step(ms=600)
     pc.reads(STATUS, 0, "a byte after the release", mask=OUTPUT_FULL)
+
+
+@KEYBOARD.case("Pause does not repeat", "Typematic Keys")
+def pause_does_not_repeat(pc: Probe) -> None:
+    program(pc, PLAIN)
+    sends(pc, "pause", 0xE1, 0x14, 0x77, 0xE1, 0xF0, 0x14, 0xF0, 0x77)
+    pc.step(ms=600)
+    pc.reads(STATUS, 0, "a byte while Pause is held", mask=OUTPUT_FULL)
 
 
 @KEYBOARD.case("every key code raises IRQ 1", "8042: Controller Command Byte, bit 0")

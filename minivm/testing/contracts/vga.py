@@ -274,7 +274,7 @@ def palette_is_locked(pc: Probe) -> None:
 @VGA.case("registers from 10h on can be written while the screen uses the palette", "Attribute Address Register, bit 5")
 def other_registers_are_open(pc: Probe) -> None:
     pc.write(MISCELLANEOUS_WRITE, COLOUR)
-    for index, value in ((0x10, 0x0C), (0x12, 0x07), (0x13, 0x08), (0x14, 0x0A)):
+    for index, value in ((0x10, 0x2E), (0x12, 0x07), (0x13, 0x08), (0x14, 0x0A), (0x10, 0x0C)):
         attribute(pc, PALETTE_ADDRESS_SOURCE | index, value)
         attribute_is(pc, index, value)
 
@@ -408,17 +408,18 @@ def retrace_begins(pc: Probe, *, step_us: float = 20) -> int:
 
 
 def frame_us(pc: Probe) -> int:
-    """Return how long a frame is: the time from one retrace to the next, give or take 20 us."""
-    return (retrace_begins(pc) - retrace_begins(pc)) // -1000
+    """Return how long a frame is: the time from one retrace to the next, give or take 10 us."""
+    began = retrace_begins(pc, step_us=8)
+    return (retrace_begins(pc, step_us=8) - began) // 1000
 
 
 @VGA.case("the retrace and the blanking bit take both values", "Input Status Register 1, bits 3 and 0")
 def status_bits_move(pc: Probe) -> None:
     text_mode(pc)
     seen = set()
-    for _ in range(600):
+    for _ in range(300):
         seen.add(pc.read(STATUS_1) & (RETRACE | BLANKING))
-        pc.step(us=27.2)
+        pc.step(us=54.4)
     pc.that(seen >= {0, RETRACE | BLANKING}, "there are picture and retrace in 16 ms")
     pc.that(RETRACE not in seen, "the screen is blank in the retrace")
 
@@ -426,7 +427,7 @@ def status_bits_move(pc: Probe) -> None:
 @VGA.case("mode 3 has 70 frames a second", "Input Status Register 1, bit 3", differs={"QEMU": DUMB_RETRACE})
 def frames(pc: Probe) -> None:
     text_mode(pc)
-    pc.between(frame_us(pc), 14_220, 14_320, "microseconds from retrace to retrace")
+    pc.between(frame_us(pc), 14_254, 14_282, "microseconds from retrace to retrace")
 
 
 @VGA.case(
@@ -437,7 +438,7 @@ def frames(pc: Probe) -> None:
 def half_clock(pc: Probe) -> None:
     text_mode(pc)
     pc.indexed(SEQUENCER, 0x01, 0x08)
-    pc.between(frame_us(pc), 28_460, 28_620, "microseconds from retrace to retrace")
+    pc.between(frame_us(pc), 28_522, 28_550, "microseconds from retrace to retrace")
 
 
 @VGA.case(
@@ -448,7 +449,7 @@ def half_clock(pc: Probe) -> None:
 def eight_pixels(pc: Probe) -> None:
     text_mode(pc)
     pc.indexed(SEQUENCER, 0x01, 0x01)
-    pc.between(frame_us(pc), 12_630, 12_740, "microseconds from retrace to retrace")
+    pc.between(frame_us(pc), 12_669, 12_697, "microseconds from retrace to retrace")
 
 
 @VGA.case(
@@ -459,7 +460,7 @@ def eight_pixels(pc: Probe) -> None:
 def clock_select(pc: Probe) -> None:
     text_mode(pc)
     pc.write(MISCELLANEOUS_WRITE, 0x63)
-    pc.between(frame_us(pc), 15_990, 16_110, "microseconds from retrace to retrace")
+    pc.between(frame_us(pc), 16_037, 16_066, "microseconds from retrace to retrace")
 
 
 @VGA.case(
@@ -479,6 +480,23 @@ def retrace_length(pc: Probe) -> None:
 
 
 @VGA.case(
+    "bit 2 of the overflow register belongs to the start of the retrace",
+    "Overflow Register, bit 2; Vertical Retrace Start Register",
+    differs={"QEMU": DUMB_RETRACE},
+)
+def retrace_start(pc: Probe) -> None:
+    text_mode(pc)
+    pc.indexed(CRTC, 0x11, 0x06)
+    pc.indexed(CRTC, 0x07, 0x1B)  # line 9Ch, in the middle of the picture
+    retrace_begins(pc)
+    shown = 0
+    for _ in range(25):
+        pc.step(us=10)
+        shown += not pc.read(STATUS_1) & BLANKING
+    pc.between(shown, 15, 25, "reads of 25 in the retrace that find the picture on")
+
+
+@VGA.case(
     "the blanking bit is set for the part of a frame that shows nothing",
     "Input Status Register 1, bit 0",
     differs={"QEMU": DUMB_RETRACE},
@@ -486,10 +504,10 @@ def retrace_length(pc: Probe) -> None:
 def blanked_part(pc: Probe) -> None:
     text_mode(pc)
     blank = 0
-    for _ in range(500):
+    for _ in range(250):
         blank += pc.read(STATUS_1) & BLANKING
-        pc.step(us=28.48)
-    pc.between(blank, 125, 160, "blank reads of 500 in a frame, by the registers 144")
+        pc.step(us=56.96)
+    pc.between(blank, 62, 82, "blank reads of 250 in a frame, by the registers 72")
 
 
 # -- memory ---------------------------------------------------------------------------------------------------------
