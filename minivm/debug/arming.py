@@ -20,6 +20,9 @@ class Listener(Protocol):
     def on_event(self, kind: str, vector: int, words: str) -> None:
         """Take an interrupt or exception: `kind` is "irq", "int" or "exc"; before its handler is entered."""
 
+    def before_port(self, port: int) -> None:
+        """Look at a port that is about to be accessed."""
+
     def on_port(self, verb: str, port: int, size: int, value: int) -> None:
         """Take a port access, "in" or "out", after it happened."""
 
@@ -60,6 +63,7 @@ class Arming:
             self._catches_ports, self._watches_registers = "port" in kinds, registers
             self._arm_careful()
         self._engine.port_listener = self._note_port if self._catches_ports or self.listeners else None
+        self._engine.port_watcher = self._before_port if self.listeners else None
         wanted = kinds & {"interrupt", "exception", "bios"}
         self._engine.trace = self._note_event if wanted or self.listeners or registers else self._outer_trace
 
@@ -118,6 +122,10 @@ class Arming:
         """Note a write that was not an instruction's own: a BIOS service, a device, an interrupt's frame."""
         if not self._editor.writing and any(one.told and start < one.end and one.start < end for one in self._ranges):
             self._note_access("write", start, end - start, 0)
+
+    def _before_port(self, port: int) -> None:
+        for listener in self.listeners:
+            listener.before_port(port)
 
     def _note_port(self, verb: str, port: int, size: int, value: int) -> None:
         for listener in self.listeners:

@@ -14,7 +14,7 @@ from minivm.core.describe import Access, Register, sentence
 from minivm.core.record import record, replace
 from minivm.debug.debugger import Debugger
 from minivm.debug.explain import vector_title
-from minivm.debug.inspect_devices import IRQ_NAMES, PARTS, Part, own_parts, part_at, state_of
+from minivm.debug.inspect_devices import IRQ_NAMES, Part, part_at, state_of
 
 if TYPE_CHECKING:
     from minivm.debug.timeline import Timeline
@@ -56,7 +56,7 @@ class Recorder:
         """How often events were taken back because the machine went back in time."""
         self._mode = ""
         self._follows: Timeline | None = None
-        self._states: dict[str, Any] = {}
+        self._state: Any = None  # of the chip that is being accessed, before that
 
     @property
     def running(self) -> bool:
@@ -78,8 +78,6 @@ class Recorder:
 
     def _look_anew(self) -> None:
         self._mode = self._machine.cpu.mode
-        parts = PARTS | own_parts(self._machine)
-        self._states = {name: state_of(self._machine, part) for name, part in parts.items()}
 
     def _went_back(self) -> None:
         """Forget what comes after now, on whichever branch it was."""
@@ -102,25 +100,30 @@ class Recorder:
         self._look_at_mode()
         self._add(Event(self._machine.now, kind, vector, self._machine.cpu.linear_ip, detail=words))
 
+    def before_port(self, port: int) -> None:
+        """Look at the chip that is about to be accessed: which register that is may hang on what it was told before.
+
+        So it is with ICW2 to ICW4; and a byte that came by itself a moment ago is there by now.
+        """
+        part = None if self._replaying else self._part(port)[1]
+        self._state = None if part is None else state_of(self._machine, part)
+
     def on_port(self, verb: str, port: int, size: int, value: int) -> None:
         """Take a port access."""
         if self._replaying:
             return
         self._look_at_mode()
-        mapping = self._machine.ports.find(port)
         event = Event(self._machine.now, verb, port, self._machine.cpu.linear_ip, value, size)
-        if mapping is not None:
-            name, part = part_at(self._machine, mapping)
-            if part is not None:
-                event = self._explained(event, name, part, port - mapping.base)
+        offset, part = self._part(port)
+        if part is not None:
+            register = part.chip.find(Access(offset, verb == "out", value), self._state)
+            event = replace(event, chip=part.chip.name, register=register, state=self._state)
         self._add(event)
 
-    def _explained(self, event: Event, name: str, part: Part, offset: int) -> Event:
-        """Add what the access met: which register that is may hang on what was written before, as with ICW2 to ICW4."""
-        state = self._states.get(name)
-        register = part.chip.find(Access(offset, event.kind == "out", event.value), state)
-        self._states[name] = state_of(self._machine, part)
-        return replace(event, chip=part.chip.name, register=register, state=state)
+    def _part(self, port: int) -> tuple[int, Part | None]:
+        """Return the offset of a port in its chip, and that chip's description."""
+        mapping = self._machine.ports.find(port)
+        return (0, None) if mapping is None else (port - mapping.base, part_at(self._machine, mapping)[1])
 
     def _look_at_mode(self) -> None:
         cpu = self._machine.cpu

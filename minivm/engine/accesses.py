@@ -33,6 +33,7 @@ class Accesses:
     ) -> None:
         self.reads = self.writes = 0
         self.listener: PortAccess | None = None
+        self.before: Callable[[int], None] | None = None
         self._ports, self._mmio, self._clock = ports, mmio, clock
         self._cell = cell
         self._charge = booking.charge
@@ -48,6 +49,8 @@ class Accesses:
         try:
             self.reads += 1
             self._clock.advance_to(self._charge(IO_TICKS))
+            if self.before is not None:
+                self.before(port)
             value = self._ports.read(port, size)
             if self.listener is not None:
                 self.listener("in", port, size, value)
@@ -62,6 +65,8 @@ class Accesses:
         try:
             self.writes += 1
             self._clock.advance_to(self._charge(IO_TICKS))
+            if self.before is not None:
+                self.before(port)
             value &= (1 << (8 * size)) - 1
             self._ports.write(port, size, value)
             if self.listener is not None:

@@ -193,6 +193,15 @@ class UnicornEngine:
     def port_listener(self, listener: PortAccess | None) -> None:
         self._accesses.listener = listener
 
+    @property
+    def port_watcher(self) -> Callable[[int], None] | None:
+        """Whoever is told of a port before it is accessed, with the chips as the guest is about to meet them."""
+        return self._accesses.before
+
+    @port_watcher.setter
+    def port_watcher(self, watcher: Callable[[int], None] | None) -> None:
+        self._accesses.before = watcher
+
     # -- what delivery, the page walk and the debugger ask -------------------------------------------------------
     @property
     def efer(self) -> int:

@@ -123,3 +123,15 @@ def test_a_catch_of_a_port_still_works_beside_a_recorder(tmp_path):
         assert stop.reason == "catch"
         recorder.stop()
         assert debugger.engine.port_listener is not None
+
+
+def test_a_byte_that_came_by_itself_is_told_as_new(tmp_path):
+    with boot(tmp_path, "org 0x7C00\nbits 16\nspin: hlt\njmp spin\ntimes 510-($-$$) db 0\ndw 0xAA55\n") as vm:
+        debugger = at_start(vm)
+        recorder = Recorder(debugger)
+        recorder.start()
+        vm.type("a")
+        debugger.resume(ms=100)
+        told = [event_words(debugger, event) for event in recorder.events if event.number == 0x60]
+    assert [line.partition(":")[0] for line in told] == ["IN 60h gave 1Eh", "IN 60h gave 9Eh"]
+    assert all("the keyboard controller, output buffer" in line and "no new byte" not in line for line in told)
