@@ -131,6 +131,10 @@ def dlab_shows_the_divisor(pc: Probe) -> None:
     set_line(pc, 0x1234, DLAB | FORMAT_8N1)
     pc.reads(DATA, 0x34, "DLL")
     pc.reads(DATA + 1, 0x12, "DLM")
+    pc.write(DATA, 0x56)
+    pc.reads(DATA + 1, 0x12, "DLM after a write of DLL")
+    pc.write(DATA + 1, 0x78)
+    pc.reads(DATA, 0x56, "DLL after a write of DLM")
     pc.write(LCR, FORMAT_8N1)
     pc.reads(IER, ON_LINE, "IER")
 
@@ -257,6 +261,15 @@ def resetting_the_transmit_fifo(pc: Probe) -> None:
     pc.reads(LSR, THRE)
     characters(pc, 4)
     pc.that(pc.system.sent_serial() == b"a", "only what was in the shift register was sent")
+
+
+@UART.case("the word length cuts what is sent", "8.1 LCR, bits 0-1", differs={"QEMU": ALL_EIGHT_BITS})
+def word_lengths_sent(pc: Probe) -> None:
+    for form in (0x00, 0x01, 0x02, 0x03):
+        start(pc, form=form)
+        pc.write(DATA, 0xFF)
+        characters(pc, 1.2)
+    pc.that(pc.system.sent_serial() == b"\x1f\x3f\x7f\xff", "5, 6, 7 and 8 ones were sent")
 
 
 @UART.case("nothing reaches the other end during a break", "8.1 LCR, bit 6", differs={"QEMU": BREAK_SENDS})
@@ -626,6 +639,16 @@ def thre_interrupt_with_fifo(pc: Probe) -> None:
     source_is(pc, FROM_EMPTY, "IIR when it is empty")
 
 
+@UART.case(
+    "resetting the transmitter's FIFO empties it, and so the transmitter asks", "8.5 FCR, bit 2; 8.7 IIR, table V"
+)
+def the_transmit_fifo_is_reset(pc: Probe) -> None:
+    start(pc, fifo=0x01, enable=ON_EMPTY)
+    pc.write(DATA, 1, 2, 3)
+    pc.write(FCR, 0x05)
+    source_is(pc, FROM_EMPTY)
+
+
 @UART.case("reading the IIR answers the transmitter only when it says so", "8.7 IIR, table V")
 def iir_of_another(pc: Probe) -> None:
     start(pc, modem=LOOPBACK)
@@ -686,6 +709,38 @@ def modem_comes_last(pc: Probe) -> None:
     source_is(pc, NONE)
 
 
+@UART.case("reading the LSR lets IRQ 4 fall", "8.7 IIR, table V, highest priority: reset control")
+def reading_lsr_answers(pc: Probe) -> None:
+    start(pc, modem=LOOPBACK)
+    loop(pc, 0x11, 0x22)
+    pc.write(MCR, OUT2)
+    pc.write(IER, ON_LINE)
+    pc.irq_is(4, True, "with an overrun")
+    pc.read(LSR)
+    pc.irq_is(4, False, "after the LSR was read")
+
+
+@UART.case("reading the MSR lets IRQ 4 fall", "8.7 IIR, table V, fourth priority", differs={"QEMU": NO_DELTAS})
+def reading_msr_answers(pc: Probe) -> None:
+    start(pc, modem=LOOPBACK)
+    pc.write(MCR, LOOPBACK | RTS)
+    pc.write(IER, ON_MODEM)
+    pc.write(MCR, OUT2)
+    pc.irq_is(4, True, "with a change")
+    pc.read(MSR)
+    pc.irq_is(4, False, "after the MSR was read")
+
+
+@UART.case("a change of the modem lines needs its own enable bit", "8.6 IER, bit 3", differs={"QEMU": NO_DELTAS})
+def modem_status_is_enabled(pc: Probe) -> None:
+    start(pc, modem=LOOPBACK)
+    pc.write(MCR, LOOPBACK | RTS)
+    pc.write(IER, ON_DATA | ON_LINE)
+    source_is(pc, NONE, "IIR with data and line status enabled")
+    pc.write(IER, ON_MODEM)
+    source_is(pc, FROM_MODEM, "IIR with modem status enabled")
+
+
 # -- loopback -------------------------------------------------------------------------------------------------------
 
 
@@ -728,6 +783,14 @@ def loopback_of_changes(pc: Probe) -> None:
         pc.reads(MSR, given, "MSR read again")
         pc.write(MCR, LOOPBACK)
         pc.reads(MSR, change, "MSR with the line off")
+
+
+@UART.case("changes gather until the MSR is read", "8.9 MSR, bits 0-3", differs={"QEMU": NO_DELTAS})
+def changes_gather(pc: Probe) -> None:
+    start(pc, modem=LOOPBACK)
+    for output in (RTS, RTS | DTR, DTR, DTR | OUT2):
+        pc.write(MCR, LOOPBACK | output)
+    pc.reads(MSR, DSR | DCD | DCTS | DDSR | DDCD)
 
 
 @UART.case("the ring indicator is told when it ends, not when it begins", "8.9 MSR, bit 2", differs={"QEMU": NO_DELTAS})
