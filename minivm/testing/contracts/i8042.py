@@ -28,7 +28,7 @@ def command(pc: Probe, value: int, *parameters: int) -> None:
 
 def free(pc: Probe) -> None:
     """Wait until the input buffer is empty."""
-    pc.waits_for(STATUS, INPUT_FULL, 0, "the controller takes its input")
+    pc.waits_for(STATUS, INPUT_FULL, 0, "the controller takes its input", within_ms=10)
 
 
 def send(pc: Probe, *values: int) -> None:

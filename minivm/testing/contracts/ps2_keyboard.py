@@ -158,11 +158,12 @@ def power_on_scan_set(pc: Probe) -> None:
     scan_set_is(pc, 2, "the set at power-on")
 
 
-@KEYBOARD.case("set default goes back to set 2", "Commands: Set Default (F6h)")
+@KEYBOARD.case("set default and default disable go back to set 2", "Commands: F6h and F5h")
 def set_default(pc: Probe) -> None:
     program(pc, PLAIN)
-    tell(pc, 0xF0, 0x01, 0xF6)
-    scan_set_is(pc, 2, "the set after F6h")
+    for default in (0xF6, 0xF5):
+        tell(pc, 0xF0, 0x01, default)
+        scan_set_is(pc, 2, f"the set after {default:X}h")
 
 
 @KEYBOARD.case("reset goes back to set 2", "Commands: Reset (FFh)")
@@ -283,17 +284,22 @@ def system_request(pc: Probe) -> None:
     sends(pc, "print_screen", 0xD4, pressed=False)
 
 
-LETTERS = {
-    "escape": 0x01, "1": 0x02, "0": 0x0B, "minus": 0x0C, "tab": 0x0F, "q": 0x10, "p": 0x19, "enter": 0x1C, "a": 0x1E,
-    "l": 0x26, "z": 0x2C, "m": 0x32, "right_shift": 0x36, "space": 0x39, "caps_lock": 0x3A, "f1": 0x3B, "f7": 0x41,
-    "f10": 0x44, "num_lock": 0x45, "keypad_7": 0x47, "keypad_period": 0x53, "less": 0x56, "f11": 0x57, "f12": 0x58,
-}  # fmt: skip
+KEYS_IN_ORDER = (
+    "escape 1 2 3 4 5 6 7 8 9 0 minus equals backspace tab q w e r t y u i o p left_bracket right_bracket enter "
+    "left_ctrl a s d f g h j k l semicolon quote backquote left_shift backslash z x c v b n m comma period slash "
+    "right_shift keypad_multiply left_alt space caps_lock f1 f2 f3 f4 f5 f6 f7 f8 f9 f10 num_lock scroll_lock "
+    "keypad_7 keypad_8 keypad_9 keypad_minus keypad_4 keypad_5 keypad_6 keypad_plus keypad_1 keypad_2 keypad_3 "
+    "keypad_0 keypad_period"
+)
+"""The keys of the AT's keyboard in the order of set 1, which numbers them from 01h to 53h."""
 
 
 @KEYBOARD.case("the controller translates set 2 to set 1", "8042: Scan Code Translation; Scan Code Sets 1 and 2")
 def translated(pc: Probe) -> None:
     program(pc, TRANSLATED)
-    for key, code in LETTERS.items():
+    for code, key in enumerate(KEYS_IN_ORDER.split(), 0x01):
+        sends(pc, key, code)
+    for key, code in (("less", 0x56), ("f11", 0x57), ("f12", 0x58)):
         sends(pc, key, code)
 
 
@@ -369,7 +375,7 @@ HOST_REPEATS = "keys repeat only as the host's keyboard does: hw/input/ps2.c, F3
 )
 def default_repeat(pc: Probe) -> None:
     program(pc, PLAIN)
-    tell(pc, 0xF6)
+    tell(pc, 0xF3, 0x00, 0xF6)
     sends(pc, "a", 0x1C)
     repeats_after(pc, 500, 0x1C)
     codes = taken(pc, 1000)
