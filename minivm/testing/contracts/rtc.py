@@ -533,6 +533,15 @@ def uie_interrupts(pc: Probe) -> None:
     flags(pc, IRQF | UF, "register C")
 
 
+@RTC.case("the update-ended interrupt waits for the update's end", "Register C, UF", differs={"QEMU": UIP_OF_244_US})
+def the_update_has_ended(pc: Probe) -> None:
+    start(pc, 0x12, 0x00, 0x00, mode=BCD_24 | UIE)
+    pc.step(ms=501.9)
+    pc.irq_is(8, False, "1900 us into the update")
+    pc.step(ms=0.2)
+    pc.irq_is(8, True, "after it")
+
+
 @RTC.case("reading C clears its flags and lets IRQ 8 fall", "Register C; Interrupts")
 def reading_c_clears(pc: Probe) -> None:
     start(pc, 0x12, 0x00, 0x00, mode=BCD_24 | PIE, rate=0x0A)
