@@ -48,7 +48,7 @@ PROGRAM_CODE = b"\x90" + b"\x66\x49" + b"\x75\xfc" + b"\xf4"
 END = len(PROGRAM_CODE) - 1
 ECX, EIP = 1, 8
 """Numbers of registers in the GDB protocol's i386 target."""
-KEY_RUN_NS, KEY_TRIES = 20_000_000, 5
+KEY_RUN_NS, KEY_TRIES = 20_000_000, 50
 """A key comes somewhere in a run of this length; a run that was over too soon is tried again."""
 GONE = "went away"
 

@@ -61,7 +61,7 @@ class System(Protocol):
         """Return all that COM1 has sent to the other end of its line."""
 
     def move_key(self, key: str, pressed: bool) -> None:
-        """Push a key of the keyboard down or let it up, by its name in `minivm.core.keys`; 100 ms may go by."""
+        """Push a key of the keyboard down or let it up, by its name in `minivm.core.keys`; some time may go by."""
 
     def resets(self) -> int:
         """Return how often the machine was reset by a chip, as far as that can be known."""

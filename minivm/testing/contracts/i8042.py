@@ -286,6 +286,8 @@ def poll_input_port(pc: Probe) -> None:
     for poll, half in ((0xC1, value << 4 & 0xF0), (0xC2, value & 0xF0)):
         command(pc, poll)
         pc.reads(STATUS, half, f"after {poll:X}h", mask=0xF0)
+    command(pc, 0xAE)
+    pc.reads(STATUS, 0x10, "the status's own bits after the next command", mask=0xF0)
 
 
 @I8042.case(
@@ -406,6 +408,20 @@ def irq_12_masked(pc: Probe) -> None:
     pc.waits_for(STATUS, OUTPUT_FULL, OUTPUT_FULL)
     pc.irq_is(12, False)
     pc.irq_is(1, False)
+
+
+@I8042.case(
+    "a byte that waits raises IRQ 1 when its interrupt is allowed, and lowers it when it is not",
+    "Controller Command Byte, bit 0; Intel UPI-41/42, EN FLAGS: P24 is OBF while its latch is 1",
+)
+def irq_1_allowed_late(pc: Probe) -> None:
+    program(pc, 0x24)
+    command(pc, PUT_KEYBOARD, 0x66)
+    pc.waits_for(STATUS, OUTPUT_FULL, OUTPUT_FULL)
+    for command_byte, level in ((0x25, True), (0x24, False), (0x25, True)):
+        program(pc, command_byte)
+        pc.irq_is(1, level, f"under command byte {command_byte:02X}h")
+    pc.reads(DATA, 0x66)
 
 
 NO_IRQ_WHILE_DISABLED = "no interrupt while the keyboard is disabled, so that A20 routines may poll"

@@ -419,12 +419,34 @@ def released_key(pc: Probe) -> None:
     pc.reads(STATUS, 0, "a byte after the release", mask=OUTPUT_FULL)
 
 
-@KEYBOARD.case("Pause does not repeat", "Typematic Keys")
+@KEYBOARD.case("Pause does not repeat, nor does a key that was pressed before it", "Typematic Keys")
 def pause_does_not_repeat(pc: Probe) -> None:
     program(pc, PLAIN)
+    sends(pc, "a", 0x1C)
     sends(pc, "pause", 0xE1, 0x14, 0x77, 0xE1, 0xF0, 0x14, 0xF0, 0x77)
     pc.step(ms=600)
-    pc.reads(STATUS, 0, "a byte while Pause is held", mask=OUTPUT_FULL)
+    pc.reads(STATUS, 0, "a byte while both are held", mask=OUTPUT_FULL)
+
+
+@KEYBOARD.case("of several held keys the last repeats", "Typematic Keys", differs={"QEMU": HOST_REPEATS})
+def last_key_repeats(pc: Probe) -> None:
+    program(pc, PLAIN)
+    sends(pc, "a", 0x1C)
+    sends(pc, "b", 0x32)
+    repeats_after(pc, 500, 0x32)
+    pc.that(set(taken(pc, 300)) == {0x32}, "only the last key repeats")
+
+
+@KEYBOARD.case(
+    "of Print Screen's codes only its own repeats, not the pretended Shift",
+    "Scan Codes: Scan Code Set 2, key 124; Typematic Keys",
+    differs={"QEMU": HOST_REPEATS},
+)
+def print_screen_repeats(pc: Probe) -> None:
+    program(pc, PLAIN)
+    sends(pc, "print_screen", 0xE0, 0x12, 0xE0, 0x7C)
+    repeats_after(pc, 500, 0xE0)
+    answers(pc, 0x7C, what="the code behind E0h")
 
 
 @KEYBOARD.case("every key code raises IRQ 1", "8042: Controller Command Byte, bit 0")

@@ -431,6 +431,20 @@ def frames(pc: Probe) -> None:
 
 
 @VGA.case(
+    "bits 5 and 0 of the overflow register belong to the vertical total",
+    "Overflow Register, bits 5 and 0; Vertical Total Register",
+    differs={"QEMU": DUMB_RETRACE},
+)
+def vertical_total(pc: Probe) -> None:
+    text_mode(pc)
+    pc.indexed(CRTC, 0x11, 0x0E)
+    pc.indexed(CRTC, 0x07, 0x3F)  # 3BFh + 2 lines of 31.777 us
+    pc.between(frame_us(pc), 30_524, 30_552, "microseconds from retrace to retrace")
+    pc.indexed(CRTC, 0x07, 0x3E)  # 2BFh + 2 lines
+    pc.between(frame_us(pc), 22_389, 22_417, "microseconds from retrace to retrace")
+
+
+@VGA.case(
     "with half the dot clock a frame takes twice as long",
     "Clocking Mode Register, bit 3",
     differs={"QEMU": DUMB_RETRACE},
