@@ -28,6 +28,12 @@ BEFORE_UIP_MS = 499.7
 AFTER_UPDATE_MS = 502.1
 EVERY = (0xFF, 0xFF, 0xFF)
 
+EVERY_DIVIDER_RUNS = "dividers 000 and 001 run like 010: docs/chips/cmos.md, known differences"
+EVERY_DIVIDER_RUNS_TOO = "dividers 000 and 001 run like 010 (hw/rtc/mc146818rtc.c, rtc_running)"
+NO_DAYLIGHT_SAVING = "DSE is stored and does nothing: docs/chips/cmos.md, known differences"
+NO_DAYLIGHT_SAVING_EITHER = "DSE is stored and does nothing (hw/rtc/mc146818rtc.c, rtc_update_time)"
+GREGORIAN = "leap years are those of the Gregorian calendar: docs/chips/cmos.md, known differences"
+GREGORIAN_TOO = "leap years are those of the Gregorian calendar (hw/rtc/mc146818rtc.c, rtc_set_time)"
 UIP_OF_244_US = "UIP is up for the last 244 us of a second, and the update then takes no time (hw/rtc/mc146818rtc.c)"
 NO_PF_WITHOUT_PIE = "the periodic timer runs only while PIE is set (hw/rtc/mc146818rtc.c, rtc_periodic_clock_ticks)"
 ITS_OWN_PHASE = "the periodic timer counts from when it was programmed, not from the divider (periodic_timer_update)"
@@ -265,6 +271,24 @@ def the_weekday_is_a_counter(pc: Probe) -> None:
     becomes(pc, (0x23, 0x59, 0x59, 1, *SOME_DAY[1:]), (0x00, 0x00, 0x00, 2, 0x16, 0x01, 0x26))
 
 
+@RTC.case(
+    "each year 00 is a leap year: the chip knows two digits",
+    "Clock/calendar: leap year compensation",
+    differs={"MiniVM": GREGORIAN, "QEMU": GREGORIAN_TOO},
+)
+def the_year_2100(pc: Probe) -> None:
+    becomes(pc, (0x23, 0x59, 0x59, 1, 0x28, 0x02, 0x00, 0x21), (0x00, 0x00, 0x00, 2, 0x29, 0x02, 0x00))
+
+
+@RTC.case(
+    "with DSE two o'clock is skipped on the last Sunday of April",
+    "Register B, DSE",
+    differs={"MiniVM": NO_DAYLIGHT_SAVING, "QEMU": NO_DAYLIGHT_SAVING_EITHER},
+)
+def daylight_saving(pc: Probe) -> None:
+    becomes(pc, (0x01, 0x59, 0x59, 1, 0x26, 0x04, 0x26), (0x03, 0x00, 0x00, 1, 0x26, 0x04, 0x26), BCD_24 | 0x01)
+
+
 @RTC.case("in 12 hours noon is 92h and one o'clock 81h", "Register B, 24/12; bit 7 of the hours is PM")
 def noon_in_12_hours(pc: Probe) -> None:
     becomes(pc, (0x11, 0x59, 0x59), (0x92, 0x00, 0x00, *SOME_DAY), BCD_12)
@@ -413,6 +437,18 @@ def the_first_update(pc: Probe) -> None:
     pc.equal(cmos(pc, A) & UIP, UIP, "UIP just before the update")
     pc.step(ms=2.2)
     shows(pc, 0x12, 0x00, 0x01)
+
+
+@RTC.case(
+    "a divider for 4.194304 MHz is 128 times too slow for this crystal",
+    "Register A, DV; table 4",
+    differs={"MiniVM": EVERY_DIVIDER_RUNS, "QEMU": EVERY_DIVIDER_RUNS_TOO},
+)
+def a_divider_for_another_crystal(pc: Probe) -> None:
+    start(pc, 0x12, 0x00, 0x00)
+    cmos(pc, A, 0x00)
+    pc.step(ms=AFTER_UPDATE_MS)
+    shows(pc, 0x12, 0x00, 0x00)
 
 
 @RTC.case("a new rate does not reset the divider", "Divider Control; Register A, RS")

@@ -30,6 +30,7 @@ ALL_EIGHT_BITS = "all eight bits go over the line whatever the LCR says (hw/char
 BREAK_SENDS = "bytes reach the other end during a break too (hw/char/serial.c, serial_xmit)"
 FCR_TAKEN = "the FCR's reset bits work without its bit 0 (hw/char/serial.c, serial_ioport_write)"
 NOT_CUT_OFF = "bytes from the other end arrive in loopback too (hw/char/serial.c, serial_can_receive)"
+NOT_DELAYED = "THRE is not delayed for a single byte: docs/chips/uart.md, known differences"
 TWO_STOP_BITS = "five bits have two stop bits (hw/char/serial.c, serial_update_parameters)"
 
 
@@ -681,6 +682,21 @@ def thre_interrupt_with_fifo(pc: Probe) -> None:
     source_is(pc, NONE, "IIR with a byte in the FIFO")
     characters(pc, 1.3)
     source_is(pc, FROM_EMPTY, "IIR when it is empty")
+
+
+@UART.case(
+    "with FIFOs a single byte delays the transmitter's interrupt by a character",
+    "FIFO Interrupt Mode Operation, XMIT FIFO",
+    differs={"MiniVM": NOT_DELAYED, "QEMU": SENT_AT_ONCE},
+)
+def a_single_byte_delays_thre(pc: Probe) -> None:
+    start(pc, fifo=0x01, enable=ON_EMPTY)
+    pc.read(IIR)
+    pc.write(DATA, 0x41)
+    characters(pc, 0.5)
+    source_is(pc, NONE, "IIR with the byte in the shift register")
+    characters(pc, 0.7)
+    source_is(pc, FROM_EMPTY, "IIR a character later")
 
 
 @UART.case(
