@@ -140,7 +140,7 @@ class Probe:
         self.system.drive_irq(irq, level)
 
     def press(self, *keys: str) -> None:
-        """Push keys down, one after the other, by their names in `minivm.core.keys`; on some systems each takes time."""
+        """Push keys down, one after the other, by their names in `minivm.core.keys`; time may go by."""
         self._move(keys, pressed=True)
 
     def release(self, *keys: str) -> None:
