@@ -9,7 +9,7 @@ from minivm.testing.contract import Contract, Probe
 I8042 = Contract(
     "i8042",
     "8042 keyboard controller",
-    "IBM PS/2 Hardware Interface Technical Reference (84F9808), Keyboard and Auxiliary Device Controller",
+    "IBM PS/2 Hardware Interface Technical Reference, Keyboard and Auxiliary Device Controller",
 )
 
 DATA, STATUS, COMMAND = 0x60, 0x64, 0x64
@@ -338,7 +338,7 @@ def data_enables_mouse(pc: Probe) -> None:
 @I8042.case(
     "what is sent to a mouse that is not there comes back as FEh with the time-out bit",
     "Status Register, bit 6; Controller Commands, D4h",
-    cannot={"QEMU": "its PC always has a mouse: hw/input/pckbd.c, i8042_realize"},
+    cannot={"QEMU": "its PC always has a mouse: hw/input/pckbd.c, i8042_realizefn"},
 )
 def no_mouse(pc: Probe) -> None:
     program(pc, 0x04)

@@ -10,7 +10,7 @@ from minivm.testing.contracts.i8042 import DATA, OUTPUT_FULL, STATUS, answers, c
 KEYBOARD = Contract(
     "ps2_keyboard",
     "PS/2 keyboard",
-    "IBM PS/2 Hardware Interface Technical Reference (84F9808), Keyboards (101- and 102-Key)",
+    "IBM PS/2 Hardware Interface Technical Reference, Keyboards (101- and 102-Key)",
 )
 
 PLAIN, TRANSLATED = 0x24, 0x64

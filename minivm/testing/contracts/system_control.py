@@ -6,7 +6,7 @@ PORT_B = Contract("port61", "system control port B, 61h", "Intel 82371SB (PIIX3)
 PORT_A = Contract(
     "port92",
     "system control port A, 92h",
-    "IBM PS/2 Hardware Interface Technical Reference (84F9808), System Control Port A",
+    "IBM PS/2 Hardware Interface Technical Reference, System Control Port A",
 )
 
 GATE, SPEAKER, REFRESH, OUT_2 = 0x01, 0x02, 0x10, 0x20

@@ -5,9 +5,7 @@ No BIOS has run: a case programs what it needs, the registers of mode 3 (80 x 25
 
 from minivm.testing.contract import Contract, Probe
 
-VGA = Contract(
-    "vga", "VGA, text modes", "IBM PS/2 Hardware Interface Technical Reference (84F9808), Video Subsystem; FreeVGA"
-)
+VGA = Contract("vga", "VGA, text modes", "IBM PS/2 Hardware Interface Technical Reference, Video Subsystem; FreeVGA")
 
 MISCELLANEOUS_WRITE, MISCELLANEOUS_READ = 0x3C2, 0x3CC
 SEQUENCER, GRAPHICS, CRTC, CRTC_MONO = 0x3C4, 0x3CE, 0x3D4, 0x3B4
