@@ -82,6 +82,8 @@ class RunGear:
             self._tlb.flush()
         traps, cell, watch = self._traps, self._cell, self._watch
         while traps.shutdown is None:
+            if self._steps.stale_code:
+                self._steps.drop_stale_code()
             cell.stopped = 0
             self.aim()
             status = self._entrance.enter(WHOLE_BLOCK)

@@ -14,6 +14,7 @@ from minivm.engine.entrance import Entrance
 from minivm.engine.shadow_tlb import ShadowTlb
 from minivm.engine.thunk import ONE_INSTRUCTION, WHOLE_BLOCK, BlockCell, Thunk
 from minivm.engine.traps import Traps
+from minivm.engine.unsound import TranslatedBlock, UnsoundCode
 from minivm.engine.watch import MemoryWatch
 
 _BLOCK_MODE = TF | IOPL_MASK | VM | AC  # what translated code depends on, beside QEMU's hflags
@@ -39,6 +40,7 @@ class StepGear:
         tlb: ShadowTlb,
         traps: Traps,
         watch: MemoryWatch,
+        unsound: UnsoundCode,
         most_translated: int,
     ) -> None:
         self.noticed = False
@@ -49,15 +51,21 @@ class StepGear:
         self._uc, self._cpu, self._head = uc, cpu, cpu.head
         self._cell, self._thunk, self._entrance = cell, thunk, entrance
         self._booking, self._tlb, self._traps, self._watch = booking, tlb, traps, watch
+        self._unsound = unsound
+        self._new = True  # nothing was translated yet
         self._translated = 0
         self._most_translated = most_translated
 
     def add_hook(self) -> None:
-        """Count from now on what Unicorn translates."""
+        """Count from now on what Unicorn translates, and look at it."""
         self._uc.hook(library.HOOK_EDGE_GENERATED, library.EDGE_CALLBACK(self._on_translated))
 
     def _on_translated(self, uc: int, block: int, before: int, data: int) -> None:
         self._translated += 1
+        translated = TranslatedBlock.from_address(block)
+        if self._unsound.mend(translated.pc, translated.size):
+            self.stale_code = True
+            self._cell.limit = 0
 
     # -- walking ----------------------------------------------------------------------------------------------------
     def walk_to_block_end(self) -> str | None:
@@ -231,9 +239,12 @@ class StepGear:
 
     # -- translations that are gone ---------------------------------------------------------------------------------
     def follow_outside_changes(self) -> None:
-        """Follow a change of CR0.PG, and one of memory by the host."""
+        """Follow a change of CR0.PG, and one of memory by the host, before anything is executed."""
         if bool(self._head.cr[0] & CR0_PG) == self._tlb.active:
             self._tlb.choose()
+        if self._new:
+            self._new = False
+            self._unsound.mend_unseen(self._cpu.linear_ip)
         if self.stale_code:
             self.drop_stale_code()
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from minivm.core.bus import Bus
 from minivm.core.clock import Clock
-from minivm.core.memory import AddressSpace
+from minivm.core.memory import PAGE, AddressSpace
 from minivm.engine import library, mapping, probes
 from minivm.engine.accesses import Accesses, PortAccess
 from minivm.engine.base import Attention, Breakpoint, Exit, Halted, Ran, Shutdown, Stopped
@@ -30,6 +30,7 @@ from minivm.engine.state import CpuState, put, reset_debug_registers, take
 from minivm.engine.stepping import StepGear
 from minivm.engine.thunk import BlockCell, Thunk
 from minivm.engine.traps import ExceptionFields, Trace, Traps
+from minivm.engine.unsound import UnsoundCode
 from minivm.engine.watch import Access, MemoryWatch, Range, at_edge
 from minivm.errors import EngineError
 
@@ -98,7 +99,8 @@ class UnicornEngine:
         self._watch = watch = MemoryWatch(uc, self.space, cell, self._no_exit_request(), self._is_careful)
         self._steps = steps = StepGear(
             uc=uc, cpu=cpu, cell=cell, thunk=thunk, entrance=entrance, booking=booking, tlb=tlb, traps=traps,
-            watch=watch, most_translated=most_translated,
+            watch=watch, unsound=UnsoundCode(uc, self._peek_code, native=thunk.native),
+            most_translated=most_translated,
         )  # fmt: skip
         self._runs = RunGear(
             cpu=cpu, cell=cell, clock=clock, entrance=entrance, booking=booking, steps=steps, tlb=tlb, traps=traps,
@@ -405,6 +407,14 @@ class UnicornEngine:
             return self._careful is None or self._careful(peek_bytes(self, address, size), self.cpu.code_bits)
         except Fault:
             return True
+
+    def _peek_code(self, address: int, size: int) -> bytes:
+        """Return code as far as it is there."""
+        try:
+            return peek_bytes(self, address, size)
+        except Fault:
+            room = PAGE - address % PAGE
+            return self._peek_code(address, room) if room < size else b""
 
     def _exit(self, reason: str, ticks: int) -> Exit:
         match reason:
