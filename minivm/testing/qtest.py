@@ -12,6 +12,7 @@ where the run shall end: a warp then ends there. The HPET's counter also says wh
 
 import contextlib
 import json
+import select
 import shutil
 import socket
 import subprocess
@@ -30,8 +31,6 @@ ICOUNT_SHIFT = 6
 INSTRUCTION_NS = 1 << ICOUNT_SHIFT
 LAST_INSTRUCTIONS = 3
 """A run ends so many instructions before its end, and the comparator brings it there."""
-LONGEST_GO_NS = 320_000_000
-"""QEMU 7.2 does not come back from one run of more than some 500 ms while a timer interrupts all the time."""
 HPET, HPET_TICK_NS = 0xFED00000, 10
 HPET_ENABLE, HPET_COUNTER = 0x10, 0xF0
 TIMER_CONFIGURATION, TIMER_COMPARATOR = 0x100, 0x108
@@ -76,6 +75,8 @@ class _Wire:
         self._listener.listen(1)
         self._listener.settimeout(0.05)
         self.socket = self._listener
+        self.family: list[_Wire] = [self]
+        self.ended = False
         self._waiting = b""
 
     def accept(self, process: "subprocess.Popen[bytes]") -> None:
@@ -99,25 +100,34 @@ class _Wire:
     def until(self, mark: bytes) -> bytes:
         """Return what comes up to and including `mark`."""
         while mark not in self._waiting:
-            try:
-                part = self.socket.recv(1 << 16)
-            except TimeoutError as error:
-                raise SystemGone(f"QEMU gave no answer at its {self.name} socket in {PATIENCE_S:g} s") from error
-            except OSError as error:
-                raise SystemGone(f"QEMU {GONE} ({self.name}: {error.strerror or error})") from error
-            if not part:
-                raise SystemGone(f"QEMU {GONE} ({self.name}: the socket was closed)")
-            self._waiting += part
-        place = self._waiting.index(mark) + len(mark)
-        found, self._waiting = self._waiting[:place], self._waiting[place:]
-        return found
+            self._wait()
+        return self.take(self._waiting.index(mark) + len(mark))
 
     def take(self, length: int) -> bytes:
         """Return the next `length` bytes."""
         while len(self._waiting) < length:
-            self._waiting += self.socket.recv(1 << 16) or self._closed()
+            self._wait()
         found, self._waiting = self._waiting[:length], self._waiting[length:]
         return found
+
+    def _wait(self) -> None:
+        """Wait for more, and meanwhile take in what comes at the other sockets: QEMU stops when one of them is full."""
+        wires = {wire.socket: wire for wire in self.family if not wire.ended}
+        ready = select.select(list(wires), (), (), self.socket.gettimeout())[0]
+        if not ready:
+            raise SystemGone(f"QEMU gave no answer at its {self.name} socket in {self.socket.gettimeout():g} s")
+        for one in ready:
+            wires[one]._take_in()
+        if self.ended:
+            raise SystemGone(f"QEMU {GONE} ({self.name}: the socket was closed)")
+
+    def _take_in(self) -> None:
+        try:
+            part = self.socket.recv(1 << 16)
+        except OSError:
+            part = b""
+        self.ended = not part
+        self._waiting += part
 
     def available(self) -> bytes:
         """Return what has come, without waiting."""
@@ -133,9 +143,6 @@ class _Wire:
         """Close both ends."""
         self.socket.close()
         self._listener.close()
-
-    def _closed(self) -> bytes:
-        raise SystemGone(f"QEMU {GONE} ({self.name}: the socket was closed)")
 
 
 class QemuSystem:
@@ -196,12 +203,6 @@ class QemuSystem:
 
     def pass_time(self, delay_ns: int) -> None:
         """Let the CPU count up to `delay_ns` from where the last such run was to end."""
-        while delay_ns > LONGEST_GO_NS:
-            self._go(LONGEST_GO_NS)
-            delay_ns -= LONGEST_GO_NS
-        self._go(delay_ns)
-
-    def _go(self, delay_ns: int) -> None:
         self._wanted += delay_ns
         while self._wanted - self._now >= RESOLUTION_NS // 2:
             self._go_on()
@@ -309,6 +310,8 @@ class QemuSystem:
         )  # fmt: skip
         for wire in self._wires.values():
             wire.accept(self._process)
+        for wire in self._wires.values():
+            wire.family = list(self._wires.values())
         self._wires["qmp"].until(b"\n")  # its greeting
         self._qmp("qmp_capabilities")
         # Registers can be set one by one only by who has read the target's description.

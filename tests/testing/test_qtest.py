@@ -41,6 +41,14 @@ def test_time_passes_exactly_in_small_and_large_steps(qemu):
 
 
 @needs_qemu
+def test_a_timer_that_interrupts_a_thousand_times_in_one_run_stops_nobody(qemu):
+    for port, value in ((0x43, 0x34), (0x40, 0xA9), (0x40, 0x04)):  # 1193 pulses: a thousand times a second
+        qemu.write_port(port, 1, value)
+    qemu.pass_time(1_000_000_000 // RESOLUTION_NS * RESOLUTION_NS)
+    assert qemu.now == pytest.approx(1_000_000_000, abs=500)
+
+
+@needs_qemu
 def test_two_systems_see_the_same_count(qemu):
     def count():
         return qemu.read_port(0x40, 1) | qemu.read_port(0x40, 1) << 8
