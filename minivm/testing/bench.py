@@ -27,6 +27,8 @@ from minivm.core.device import Line
 from minivm.core.slot import Slot
 from minivm.debug.inspect_devices import PARTS
 from minivm.errors import ConfigError, WiringError
+from minivm.storage.disk import Disk
+from minivm.testing.faults import DiskFaults
 from minivm.testing.register_trace import RegisterTrace, duration
 from minivm.testing.wires import BenchLine, Output
 
@@ -109,6 +111,20 @@ class DeviceBench:
         """Call the device's `method`, by which something comes in from outside, and note it in the trace."""
         self.trace.note(self.clock.now, "input", method, ", ".join(map(repr, arguments)))
         return attrgetter(method)(self.device)(*arguments)
+
+    def disk(self, data: bytes) -> tuple[Disk, DiskFaults]:
+        """Return a disk with `data` on it for a controller under test, and the faults that it may be given.
+
+        Every access stands in the trace; a slow disk lets the bench's time pass.
+        """
+        disk = Disk.from_bytes(data, "the bench's disk", medium="disk")
+        faults = DiskFaults(self.clock.advance, self._note_disk)
+        disk.faults = faults
+        return disk, faults
+
+    def _note_disk(self, kind: str, lba: int, count: int) -> None:
+        words = f"sector {lba}" if count == 1 else f"sectors {lba} to {lba + count - 1}"
+        self.trace.note(self.clock.now, "disk", kind, "", words)
 
     # -- saving -----------------------------------------------------------------------------------------------------
     def twin(self) -> "DeviceBench":

@@ -11,11 +11,13 @@ not the machine's: neither snapshots nor clones take them along.
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minivm.core.record import record
 from minivm.errors import DiskError, WiringError
-from minivm.machine import Machine
+
+if TYPE_CHECKING:
+    from minivm.machine import Machine
 
 CASCADE_IRQ = 2
 
@@ -23,7 +25,7 @@ CASCADE_IRQ = 2
 class Faults:
     """All faults of one machine; as a context manager it ends them at the block's end."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: "Machine") -> None:
         self._machine = machine
         self._lines: dict[int, LineFault] = {}
         self._disks: dict[str, DiskFaults] = {}
@@ -125,13 +127,15 @@ class _BadSectors:
 
 
 class DiskFaults:
-    """The faults of one disk; `wait` lets virtual time pass, in nanoseconds.
+    """The faults of one disk; `wait` lets virtual time pass, in nanoseconds, and `told` hears of each access.
 
     A machine's disk asks it at every access (`Disk.faults`); the guest sees what its controller makes of the failure.
     """
 
-    def __init__(self, wait: Callable[[int], object] | None = None) -> None:
-        self._wait = wait
+    def __init__(
+        self, wait: Callable[[int], object] | None = None, told: Callable[[str, int, int], None] | None = None
+    ) -> None:
+        self._wait, self._told = wait, told
         self._bad: list[_BadSectors] = []
         self._short: dict[int, int] = {}
         self._delay_ns = 0
@@ -160,6 +164,8 @@ class DiskFaults:
     def before(self, kind: str, lba: int, count: int) -> None:
         """Hear of an access, and let it take its time or fail: raises `DiskError`."""
         self.accesses.append((kind, lba, count))
+        if self._told is not None:
+            self._told(kind, lba, count)
         if self._delay_ns and self._wait is not None:
             self._wait(self._delay_ns)
         for bad in self._bad:

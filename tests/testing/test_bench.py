@@ -15,7 +15,7 @@ from minivm.devices.pic import PicPair
 from minivm.devices.pit import Pit
 from minivm.devices.system_control import Port92
 from minivm.devices.uart import Uart
-from minivm.errors import ConfigError, WiringError
+from minivm.errors import ConfigError, DiskError, WiringError
 from minivm.testing.bench import DeviceBench
 
 
@@ -183,6 +183,39 @@ def test_a_stuck_wire_does_not_follow_the_chip_until_it_is_free():
     assert not line.driven
     line.free()
     assert not line.level
+
+
+class Controller:
+    """Reads the sector that is written to its port; its status is 1 when that failed."""
+
+    def __init__(self, slot, *, disk=None):
+        self.disk, self.status, self.data = disk, 0, b""
+
+    def read(self, offset, size):
+        return self.status
+
+    def write(self, offset, size, value):
+        try:
+            self.data, self.status = self.disk.read(value, 1), 0
+        except DiskError:
+            self.status = 1
+
+
+def test_a_controllers_disk_fails_comes_short_and_is_slow():
+    bench = DeviceBench(Controller)
+    bench.device.disk, faults = bench.disk(b"A" * 512 + b"B" * 512)
+    bench.write(0, 1)
+    assert (bench.read(0), bench.device.data) == (0, b"B" * 512)
+    faults.fail(1)
+    bench.write(0, 1)
+    assert bench.read(0) == 1
+    faults.mend()
+    faults.short(0, 3)
+    faults.slow(2_000_000)
+    bench.write(0, 0)
+    assert bench.device.data == b"AAA" + bytes(509)
+    assert bench.clock.now == 2_000_000
+    assert [line.split()[1:3] for line in bench.table().splitlines() if " disk " in line] == [["disk", "read"]] * 3
 
 
 # -- a device of one's own --------------------------------------------------------------------------------------------
