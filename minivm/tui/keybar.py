@@ -24,4 +24,6 @@ class KeyBar(Footer):
         keys = tuple((one.binding.key, one.binding.description, one.enabled) for one in shown)
         if keys != self._keys or not self.children:  # what was told before the bar could show it is told again
             self._keys = keys
-            super().bindings_changed(screen)
+            # Textual's footer waits for the focus of a terminal that has lost it, and would stay empty until then.
+            self._bindings_ready = True
+            self.call_after_refresh(self.recompose)
