@@ -99,7 +99,7 @@ class UnicornEngine:
         self._watch = watch = MemoryWatch(uc, self.space, cell, self._no_exit_request(), self._is_careful)
         self._steps = steps = StepGear(
             uc=uc, cpu=cpu, cell=cell, thunk=thunk, entrance=entrance, booking=booking, tlb=tlb, traps=traps,
-            watch=watch, unsound=UnsoundCode(uc, self._peek_code, native=thunk.native),
+            watch=watch, unsound=UnsoundCode(uc, cpu, self._peek_code, native=thunk.native),
             most_translated=most_translated,
         )  # fmt: skip
         self._runs = RunGear(

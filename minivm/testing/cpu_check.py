@@ -20,7 +20,7 @@ from minivm.testing.cpu_check_encode import Unit
 from minivm.testing.cpu_check_report import finding_text, table_text
 from minivm.testing.cpu_check_start import MODES, Mode, Start
 from minivm.testing.cpu_check_ways import EngineWays, KvmWay, Outcome, Way
-from minivm.testing.cpu_differences import Difference, known, spoils
+from minivm.testing.cpu_differences import Difference, known
 from minivm.testing.cpu_programs import LENGTH, Program, build, random_units, start_of
 from minivm.testing.cpu_shrink import first_prefix, shrink
 from minivm.testing.kvm import KvmError
@@ -136,19 +136,10 @@ class CpuCheck:
     def _explain(
         self, compared: Compared, mode: Mode, start: Start, units: tuple[Unit, ...]
     ) -> tuple[Unit, Difference | None]:
-        """Return the unit where it begins to differ, and the table's row for it, if any.
-
-        Where there is none, an earlier unit may have spoiled the processor: then it does not differ without that.
-        """
+        """Return the unit where it begins to differ, and the table's row for it, if any."""
         prefix = first_prefix(units, lambda some: bool(self._differs(compared, mode, start, some)))
         names = frozenset(apart.name for apart in self._differs(compared, mode, start, prefix))
-        row = known(prefix[-1].mnemonic, mode.name, names, same_engine=compared.exact)
-        if row is not None:
-            return prefix[-1], row
-        for unit in filter(lambda one: spoils(one.mnemonic), prefix):
-            if not self._differs(compared, mode, start, _without(prefix, unit)):
-                return unit, known(unit.mnemonic, mode.name, names, same_engine=compared.exact)
-        return prefix[-1], None
+        return prefix[-1], known(prefix[-1].mnemonic, mode.name, names, same_engine=compared.exact)
 
     def _finding(self, compared: Compared, mode: Mode, units: tuple[Unit, ...], seed: int, length: int) -> Finding:
         start = start_of(mode, seed)

@@ -136,8 +136,7 @@ def exchange(e: Encoder) -> Unit:
     if form in (2, 3):
         return e.unit("cmpxchg", e.instruction(b"\x0f" + e.wide(0xB0, size), e.register(size), size))
     if form == 4:
-        alone = b"" if e.chance.one_in(8) else b"\xeb\x00"  # behind a jump it begins a block
-        return e.unit("cmpxchg8b", alone + e.instruction(b"\x0f\xc7", 1, 32 if e.bits != 16 else 16, memory=True))
+        return e.unit("cmpxchg8b", e.instruction(b"\x0f\xc7", 1, 32 if e.bits != 16 else 16, memory=True))
     rex = b"\x48" if e.bits == 64 and e.chance.one_in(2) else b""
     return e.unit("bswap", (b"" if rex else e.prefix(32)) + rex + bytes([0x0F, 0xC8 | e.register() & 7]))
 

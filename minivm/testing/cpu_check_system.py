@@ -76,7 +76,7 @@ def loop(e: Encoder) -> Unit:
     body = e.instruction(b"\xff", 0, 32, rm=0) if e.bits == 64 else b"\x40"
     kind = e.chance.below(3)
     setup = e.move_immediate(1, 1 + e.chance.below(9), 32 if e.bits == 64 else e.bits)
-    body += b"" if e.chance.one_in(8) else b"\xeb\x00"  # behind a jump LOOP begins a block
+    body += b"\xeb\x00" if e.chance.one_in(4) else b""  # behind a jump LOOP begins a block
     return e.unit(("loopne", "loope", "loop")[kind], setup + body + bytes([0xE0 + kind, -(len(body) + 2) & 0xFF]))
 
 

@@ -14,9 +14,6 @@ UNDEFINED, GEARS, ENGINE, KVM, NOT_GENERATED = "undefined", "the engine's gears"
 
 _MOST_NAMES = 11
 
-ANYTHING = "anything"
-"""In a row: what comes behind may differ in whatever way."""
-
 CONDITIONS: dict[str, Callable[[int, int], bool]] = {
     "": lambda count, size: True,
     "count > 0": lambda count, size: count > 0,
@@ -33,7 +30,7 @@ class Difference:
     `who` is `UNDEFINED` where both may do as they like, `GEARS` where even one go and single steps of the engine do.
 
     `what` has names of flags and registers, "memory", "vector", "error code", "write bit" (of a page fault's), "ended",
-    "stack fault" (#SS, not #GP), "unchecked" (the other processor refused an access by its segment), or `ANYTHING`;
+    "stack fault" (#SS, not #GP), or "unchecked" (the other processor refused an access by its segment).
     `mnemonics` and `modes` are empty where it holds in all.
     """
 
@@ -134,20 +131,6 @@ TABLE: tuple[Difference, ...] = (
         "QEMU 5, target/i386/translate.c",
     ),
     Difference(
-        ("cmpxchg8b",),
-        ENGINE,
-        (ANYTHING,),
-        "its helper takes the flags from before the block; all but ZF should stay",
-        "SDM vol. 2, CMPXCHG8B; QEMU 5, target/i386/mem_helper.c",
-    ),
-    Difference(
-        ("loope", "loopne"),
-        ENGINE,
-        (ANYTHING,),
-        "in a block with arithmetic, CX ends the loop with wrong flags: even TF, IOPL and NT come out of nowhere",
-        "SDM vol. 2, LOOP/LOOPcc; QEMU 5, target/i386/translate.c",
-    ),
-    Difference(
         ("aam", "aad"),
         KVM,
         ("SF", "ZF"),
@@ -199,6 +182,14 @@ TABLE: tuple[Difference, ...] = (
         (*FLAGS, "write bit"),
         "QEMU computes the flags before the access: where that faults, the flags that are pushed are wrong",
         "SDM vol. 3, section 6.5; QEMU 5, target/i386/translate.c",
+    ),
+    Difference(
+        ("cmpxchg8b",),
+        ENGINE,
+        (*FLAGS, "write bit"),
+        "the engine has the flags worked out before it; where it faults, or an earlier one in its block stands behind "
+        "the same kind of arithmetic, they are wrong",
+        "SDM vol. 2, CMPXCHG8B; QEMU 5, target/i386/mem_helper.c",
     ),
     Difference(
         (),
@@ -291,14 +282,9 @@ def known(mnemonic: str, mode: str, differs: frozenset[str], *, same_engine: boo
     whose = {GEARS, ENGINE} if same_engine else {ENGINE, KVM}
     for row in TABLE:
         about = mnemonic in (row.mnemonics or (mnemonic,)) and mode in (row.modes or (mode,))
-        if row.who in whose and about and (differs <= {*row.what} or ANYTHING in row.what):
+        if row.who in whose and about and differs <= {*row.what}:
             return row
     return None
-
-
-def spoils(mnemonic: str) -> bool:
-    """Tell whether an instruction has a row by which anything may differ behind it."""
-    return any(mnemonic in row.mnemonics and ANYTHING in row.what for row in TABLE)
 
 
 def as_markdown(rows: tuple[Difference, ...] = TABLE + SILENCE) -> str:
