@@ -11,6 +11,7 @@ from minivm.engine import library
 from minivm.engine.booking import Booking
 from minivm.engine.cpustate import AC, CR0_PG, CS, IOPL_MASK, RF, TF, VM, Registers
 from minivm.engine.entrance import Entrance
+from minivm.engine.port_rights import PortRights
 from minivm.engine.shadow_tlb import ShadowTlb
 from minivm.engine.thunk import ONE_INSTRUCTION, WHOLE_BLOCK, BlockCell, Thunk
 from minivm.engine.traps import Traps
@@ -41,6 +42,7 @@ class StepGear:
         traps: Traps,
         watch: MemoryWatch,
         unsound: UnsoundCode,
+        port_rights: PortRights,
         most_translated: int,
     ) -> None:
         self.noticed = False
@@ -51,7 +53,7 @@ class StepGear:
         self._uc, self._cpu, self._head = uc, cpu, cpu.head
         self._cell, self._thunk, self._entrance = cell, thunk, entrance
         self._booking, self._tlb, self._traps, self._watch = booking, tlb, traps, watch
-        self._unsound = unsound
+        self._unsound, self._port_rights = unsound, port_rights
         self._new = True  # nothing was translated yet
         self._translated = 0
         self._most_translated = most_translated
@@ -63,7 +65,8 @@ class StepGear:
     def _on_translated(self, uc: int, block: int, before: int, data: int) -> None:
         self._translated += 1
         translated = TranslatedBlock.from_address(block)
-        if self._unsound.mend(translated.pc, translated.size):
+        mended = self._unsound.mend(translated.pc, translated.size)
+        if self._port_rights.guard(translated.pc, translated.size) or mended:
             self.stale_code = True
             self._cell.limit = 0
 
@@ -245,6 +248,7 @@ class StepGear:
         if self._new:
             self._new = False
             self._unsound.mend_unseen(self._cpu.linear_ip)
+            self._port_rights.guard_unseen(self._cpu.linear_ip)
         if self.stale_code:
             self.drop_stale_code()
 

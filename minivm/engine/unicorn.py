@@ -23,6 +23,7 @@ from minivm.engine.cpustate import HF_INHIBIT_IRQ, IF, CpuHead, Registers
 from minivm.engine.delivery import Fault
 from minivm.engine.entrance import Entrance
 from minivm.engine.paging import peek_bytes
+from minivm.engine.port_rights import PortRights
 from minivm.engine.power_on import RAW_REGISTERS, SYSTEM_CALL_MSRS, power_on
 from minivm.engine.running import HF2_NMI_MASK, RunGear
 from minivm.engine.shadow_tlb import ShadowTlb
@@ -100,6 +101,7 @@ class UnicornEngine:
         self._steps = steps = StepGear(
             uc=uc, cpu=cpu, cell=cell, thunk=thunk, entrance=entrance, booking=booking, tlb=tlb, traps=traps,
             watch=watch, unsound=UnsoundCode(uc, cpu, self._peek_code, native=thunk.native),
+            port_rights=PortRights(self, uc, self._peek_code, traps.fail, native=thunk.native),
             most_translated=most_translated,
         )  # fmt: skip
         self._runs = RunGear(

@@ -95,7 +95,8 @@ def trap(e: Encoder) -> Unit:
     names = [("int3", "cc"), ("ud2", "0f0b")]
     names += [("into", "ce")] if e.bits != 64 else []
     names += [("int", "cd41")] if not e.mode.protected else []
-    names += [("cli", "fa"), ("lmsw", "0f01f0"), ("mov cr", "0f22c0"), ("in", "ec")] if e.mode.cpl else []
+    names += [("cli", "fa"), ("lmsw", "0f01f0"), ("mov cr", "0f22c0")] if e.mode.cpl else []
+    names += [("in", "ec"), ("in", "ed"), ("out", "ee"), ("insb", "6c"), ("outsb", "6e")] if e.mode.cpl else []
     name, code = names[e.chance.below(len(names))]
     return e.unit(name, bytes.fromhex(code))
 

@@ -169,14 +169,6 @@ TABLE: tuple[Difference, ...] = (
         modes=("long",),
     ),
     Difference(
-        ("in",),
-        ENGINE,
-        ("rax", "vector", "rsp", "cs", "memory"),
-        "Unicorn executes IN and OUT at every level: it asks neither IOPL nor the I/O permission bit map",
-        "SDM vol. 1, section 19.5",
-        modes=("compatibility32", "long"),
-    ),
-    Difference(
         ("rcl", "rcr", *(f"set{name}" for name in CONDITION_NAMES)),
         ENGINE,
         (*FLAGS, "write bit"),
