@@ -163,6 +163,18 @@ def test_a_debuggers_breakpoints_are_what_they_were() -> None:
         assert (type(ended).__name__, bench.cpu.linear_ip, len(bench.log)) == ("Breakpoint", CODE + 5, 1)
 
 
+def test_an_engine_that_takes_over_at_a_port_instruction_refuses_it() -> None:
+    """Of a new engine's first block Unicorn tells nobody."""
+    code = bytes.fromhex(f"eb00 90 {IN_BYTE} ebfe")
+    with Bench("32", code) as first, Bench("32", code) as second:
+        for bench in (first, second):
+            enter(bench, "32")
+        first.machine.step(2)
+        second.engine.restore(first.engine.state())
+        second.machine.run(ticks=1000)
+        assert (second.cpu.head.eip, second.log) == (HANDLER, [])
+
+
 def test_the_machine_code_is_what_the_assembly_says() -> None:
     keystone = pytest.importorskip("keystone")
     assembled, _ = keystone.Ks(keystone.KS_ARCH_X86, keystone.KS_MODE_64).asm(port_rights.ASSEMBLY)
