@@ -116,7 +116,7 @@ class PortRights:
 
     def _decoder(self, bits: int) -> Any:
         if bits not in self._decoders:
-            import capstone  # 60 ms, and only guests with unprivileged code need it
+            import capstone  # slow to import, and only guests with unprivileged code need it
 
             mode = {16: capstone.CS_MODE_16, 32: capstone.CS_MODE_32, 64: capstone.CS_MODE_64}[bits]
             self._decoders[bits] = capstone.Cs(capstone.CS_ARCH_X86, mode)
