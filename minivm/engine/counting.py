@@ -3,8 +3,8 @@
 Counting makes a run 1.2 to 10 times slower (8 to 12 ns an instruction), so it is on only while somebody wants it. It
 changes nothing of the run, but for two things. The hooks fill QEMU's room for a block, so that a straight line of more
 than some 130 instructions is cut into more blocks (without them, of more than some 230), and an interrupt may be taken
-at the cut. And the flags behind a LOOPE that CX ends, which Unicorn gets wrong in the run gear, are then right
-(docs/cpu-check.md). Both gears count the same:
+at the cut. And an instruction that faults behind arithmetic in its block pushes wrong flags in the run gear, as each
+hooked one does (unsound.py). Both gears count the same:
 
 * an instruction counts when it begins, so one that faults counts, and counts again when its handler returns to it; an
   exception in fetching the instruction counts nothing, and neither does an interrupt that is delivered;
