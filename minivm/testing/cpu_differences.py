@@ -60,7 +60,7 @@ SSE_INTEGER = {
 
 _FPU = ("fld1", "fldz", "fldpi", "fchs", "fabs", "fxch", "fld", "fstp", "ffree", "fild", "fistp")
 _FPU_STATE = ("fsw", "full", "memory", *(f"st{index}" for index in range(8)))
-_FAULTS = ("vector", "memory", "rsp", "cs", "rflags", *FLAGS, *(f"xmm{index}" for index in range(16)))
+_FAULTS = ("vector", "memory", "rip", "rsp", "cs", "cr2", "rflags", *FLAGS, *(f"xmm{index}" for index in range(16)))
 _LOGIC = ("and", "or", "xor", "test")
 _ROTATES = ("rol", "ror", "rcl", "rcr")
 _BIT_TESTS = ("bt", "bts", "btr", "btc")
@@ -149,7 +149,7 @@ TABLE: tuple[Difference, ...] = (
         ("movdqa", "movaps", *SSE_INTEGER.values()),
         ENGINE,
         _FAULTS,
-        "QEMU does not ask whether 16 bytes are aligned: no #GP",
+        "QEMU does not ask whether 16 bytes are aligned: no #GP, also where a page fault comes then",
         "SDM vol. 1, section 4.1.1; QEMU 5, target/i386/translate.c",
     ),
     Difference(
@@ -171,8 +171,8 @@ TABLE: tuple[Difference, ...] = (
     Difference(
         ("rcl", "rcr", *(f"set{name}" for name in CONDITION_NAMES)),
         ENGINE,
-        (*FLAGS, "write bit"),
-        "QEMU computes the flags before the access: where that faults, the flags that are pushed are wrong",
+        (*FLAGS, "rflags", "write bit"),
+        "QEMU computes the flags before the access: where that faults, wrong flags are pushed, IF among them",
         "SDM vol. 3, section 6.5; QEMU 5, target/i386/translate.c",
     ),
     Difference(
