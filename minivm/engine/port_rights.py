@@ -29,6 +29,7 @@ _MAP_BASE = 0x66
 _TSS_32 = (9, 11)
 """Types of descriptors, available and busy; in long mode that of the 64-bit TSS."""
 _GENERAL_PROTECTION = 13
+LONGEST_INSTRUCTION, NO_OPERATION = 15, b"\x90"
 MOST_HOOKS = 128
 FIRST_LOOK_BYTES = 256
 
@@ -149,7 +150,7 @@ class PortRights:
             if not head.hflags & HF_CS64:
                 head.eip = address - head.segs[CS].base & 0xFFFF_FFFF
             if self.needs_map:
-                self._look_up(self._read(address, min(size, 15)))
+                self._look_up(self._read(address, min(size, LONGEST_INSTRUCTION)) + NO_OPERATION)
         except BaseException as error:
             self._fail(error)
 
@@ -164,14 +165,17 @@ class PortRights:
             cell.vector, cell.error_code = fault.vector, fault.error_code or 0
 
     def _port_and_size(self, code: bytes) -> tuple[int, int]:
-        """Return which port an instruction names, and how many bytes it moves."""
+        """Return which port an instruction names, and how many bytes it moves.
+
+        Code whose page the guest has taken away since, and still executes out of its TLB, reads as no operation.
+        """
         bits = self._processor.cpu.code_bits
         at = 0
         while code[at] in _PREFIXES or (bits == 64 and code[at] & 0xF0 == 0x40):
             at += 1
         opcode = code[at]
         wide = 4 if (bits == 16) == (0x66 in code[:at]) else 2
-        port = code[at + 1] if opcode in _IMMEDIATE else int(self._head.regs[RDX]) & 0xFFFF
+        port = code[at + 1] if opcode in _IMMEDIATE and at + 1 < len(code) else int(self._head.regs[RDX]) & 0xFFFF
         return port, wide if opcode & 1 else 1
 
     def _may_use(self, port: int, size: int) -> bool:

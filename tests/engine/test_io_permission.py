@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from engine_bench import CODE, HANDLERS, LOG_PORT, STACK, TABLES, Bench
 
+import minivm
 from minivm.engine import port_rights
 from minivm.engine.cpustate import CR0_PG, CS, DS, ES, FS, GS, RDI, RDX, RSI, RSP, SS, VM
 from minivm.engine.segments import fill_cache, load_vm86, update_hflags
@@ -179,3 +180,16 @@ def test_the_machine_code_is_what_the_assembly_says() -> None:
     keystone = pytest.importorskip("keystone")
     assembled, _ = keystone.Ks(keystone.KS_ARCH_X86, keystone.KS_MODE_64).asm(port_rights.ASSEMBLY)
     assert bytes(assembled) == port_rights.MACHINE_CODE
+
+
+@pytest.mark.parametrize("code", [b"", b"\x66", b"\x66\xf3", b"\xe4"], ids=bytes.hex)
+def test_code_that_cannot_be_read_any_more_harms_nobody(code, monkeypatch):
+    failures = []
+    with minivm.boot(b"\xf4".ljust(510, b"\0") + b"\x55\xaa", memory="2M") as vm:
+        rights = vm.engine._steps._port_rights
+        monkeypatch.setattr(port_rights.PortRights, "needs_map", True)
+        monkeypatch.setattr(rights, "_read", lambda address, size: code)
+        monkeypatch.setattr(rights, "_fail", failures.append)
+        rights._on_port_instruction(0, vm.cpu.linear_ip, 2, 0)
+        assert failures == []
+        assert rights._cell.vector == 13
