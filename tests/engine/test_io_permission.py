@@ -192,4 +192,3 @@ def test_code_that_cannot_be_read_any_more_harms_nobody(code, monkeypatch):
         monkeypatch.setattr(rights, "_fail", failures.append)
         rights._on_port_instruction(0, vm.cpu.linear_ip, 2, 0)
         assert failures == []
-        assert rights._cell.vector == 13
