@@ -5,6 +5,7 @@
 program's idea of it.
 """
 
+from functools import cache
 from typing import Any, Protocol
 
 from minivm import pc
@@ -160,18 +161,18 @@ class MiniVmSystem:
             self._machine.settle()
 
 
-PORTS: tuple[tuple[int, int, str], ...] = (
-    (0x20, 2, "pic0"), (0x40, 4, "pit"), (0x60, 1, "keyboard data"), (0x61, 1, "system control B"),
-    (0x64, 1, "keyboard command"), (0x70, 2, "cmos"), (0x80, 1, "post code"), (0x92, 1, "system control A"),
-    (0xA0, 2, "pic1"), (0xF4, 4, "debug exit"), (0x2F8, 8, "com2"), (0x3B0, 0x30, "vga"), (0x3F8, 8, "com1"),
-    (0x4D0, 2, "elcr"), (0x604, 2, "power switch"),
-)  # fmt: skip
-"""Where the PC AT has its chips, by the names of `PARTS`: on any system, also one that MiniVM did not wire."""
+@cache
+def _places() -> tuple[tuple[int, int, str], ...]:
+    """Return where the PC has its chips, as `minivm.pc` wires them: QEMU's are at the same ports."""
+    system = MiniVmSystem()
+    mappings = system._machine.ports.mappings()
+    system.close()
+    return tuple((mapping.base, mapping.end, mapping.name) for mapping in mappings)
 
 
 def chip_at(port: int) -> tuple[Chip | None, int]:
     """Return the description of the chip that a PC has at `port`, and the port's offset in it."""
-    for base, length, name in PORTS:
-        if base <= port < base + length:
+    for base, end, name in _places():
+        if base <= port < end and name in PARTS:
             return PARTS[name].chip, port - base
     return None, 0
