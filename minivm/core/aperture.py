@@ -15,7 +15,7 @@ LINEAR = "linear"
 class Aperture:
     """The window in force: `base` (physical address) and `length` in bytes, and what lies behind it.
 
-    `kind` is "trapped" (every access reaches the card's port for its window), "text" (the card's flat text buffer at the
+    `kind` is "trapped" (every access reaches the card's port for its window), "text" (the flat text buffer at the
     same offset from A0000h) or "linear" (video memory from `offset` on). The rest of A0000h-BFFFFh is always trapped,
     and so is a window that is not whole pages.
     """
