@@ -20,7 +20,7 @@ from pkgutil import iter_modules
 from minivm.core.describe import Access
 from minivm.core.record import record
 from minivm.testing.register_trace import RegisterTrace, duration
-from minivm.testing.system import RESOLUTION_NS, System, SystemGone, chip_at
+from minivm.testing.system import NO_MEDIA, RESOLUTION_NS, Media, System, SystemGone, chip_at
 
 LONGEST_WAIT_NS = 5_000_000_000
 Body = Callable[["Probe"], None]
@@ -52,12 +52,25 @@ class Case:
 
 
 class Contract:
-    """The cases of one chip: its short `name`, its `title`, and the `datasheet` that sections refer to."""
+    """The cases of one chip: its short `name`, its `title`, and the `datasheet` that sections refer to.
 
-    def __init__(self, name: str, title: str, datasheet: str) -> None:
+    Each case finds fresh copies of the images `disks`, `cdrom` and `floppy` in its system's drives (see `Media`).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        title: str,
+        datasheet: str,
+        *,
+        disks: tuple[bytes, ...] = (),
+        cdrom: bytes | None = None,
+        floppy: bytes | None = None,
+    ) -> None:
         self.name = name
         self.title = title
         self.datasheet = datasheet
+        self.media = Media(disks, cdrom, floppy)
         self.cases: list[Case] = []
 
     def case(
@@ -139,6 +152,11 @@ class Probe:
         self.trace.note(self.system.now, "drive", f"IRQ{irq}", "high" if level else "low")
         self.system.drive_irq(irq, level)
 
+    def insert(self, drive: str, image: bytes | None) -> None:
+        """Change the medium of the drive "cdrom" or "floppy"; None leaves it empty."""
+        self.trace.note(self.system.now, "medium", drive, "none" if image is None else f"{len(image)} bytes")
+        self.system.change_medium(drive, image)
+
     def press(self, *keys: str) -> None:
         """Push keys down, one after the other, by their names in `minivm.core.keys`; time may go by."""
         self._move(keys, pressed=True)
@@ -216,11 +234,15 @@ class Outcome:
         return self.result in ("agrees", "differs", "not tried")
 
 
-def run_case(case: Case, make_system: Callable[[], System], name: str) -> Outcome:
-    """Run a case on a fresh system called `name`; raises `SystemGone` when there is none."""
+def run_case(case: Case, make_system: Callable[..., System], name: str) -> Outcome:
+    """Run a case on a fresh system called `name`; raises `SystemGone` when there is none.
+
+    `make_system` is called with the contract's `Media` when it has any.
+    """
     if name in case.cannot:
         return Outcome(case, name, "not tried", case.cannot[name])
-    system = make_system()
+    media = case.contract.media
+    system = make_system() if media == NO_MEDIA else make_system(media)
     probe = Probe(system)
     try:
         case.body(probe)

@@ -9,7 +9,7 @@ from minivm.testing.contract import Case, Contract, Outcome, run_case
 from minivm.testing.system import System
 
 RESULTS = ("agrees", "differs", "not tried")
-Makers = Mapping[str, Callable[[], System]]
+Makers = Mapping[str, Callable[..., System]]
 
 
 def run_contracts(contracts: Iterable[Contract], systems: Makers) -> Iterator[Outcome]:

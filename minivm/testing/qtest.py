@@ -24,7 +24,7 @@ from typing import Any
 
 from minivm.core.keys import SCAN_CODES
 from minivm.core.memory import MIB
-from minivm.testing.system import RESOLUTION_NS, SystemGone
+from minivm.testing.system import NO_MEDIA, RESOLUTION_NS, Media, SystemGone
 
 PROGRAM = "qemu-system-i386"
 ICOUNT_SHIFT = 6
@@ -153,7 +153,7 @@ class QemuSystem:
 
     name = "QEMU"
 
-    def __init__(self, *, memory_mib: int = 8) -> None:
+    def __init__(self, media: Media = NO_MEDIA, *, memory_mib: int = 8) -> None:
         program = find_qemu()
         self._folder = TemporaryDirectory(prefix="minivm-qtest-")
         folder = Path(self._folder.name)
@@ -165,7 +165,7 @@ class QemuSystem:
         self._pics: list[str] = []
         self._status: int | None = None
         try:
-            self._start(program, folder, memory_mib)
+            self._start(program, folder, memory_mib, _drives(media, folder))
         except BaseException:
             self.close()
             raise
@@ -270,6 +270,14 @@ class QemuSystem:
                 return
         raise SystemGone(f"QEMU did not take the key {key} in {KEY_TRIES} runs")
 
+    def change_medium(self, drive: str, image: bytes | None) -> None:
+        """Change it by QMP; QEMU opens the tray for it, and closes it over a new medium."""
+        if image is None:
+            self._qmp("eject", device=drive, force=True)
+            return
+        path = _image(Path(self._folder.name), f"{drive}-changed", image)
+        self._qmp("blockdev-change-medium", device=drive, filename=str(path), format="raw")
+
     def resets(self) -> int:
         """Count the RESET events of QMP."""
         self._qmp("query-status")
@@ -301,11 +309,11 @@ class QemuSystem:
         self.close()
 
     # -- beginning --------------------------------------------------------------------------------------------------
-    def _start(self, program: str, folder: Path, memory_mib: int) -> None:
+    def _start(self, program: str, folder: Path, memory_mib: int, drives: list[str]) -> None:
         rom = folder / "rom"
         rom.write_bytes(_rom())
         self._process = subprocess.Popen(
-            [program, *_arguments(self._wires, rom, memory_mib)], stdin=subprocess.DEVNULL,
+            [program, *_arguments(self._wires, rom, memory_mib), *drives], stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip
         for wire in self._wires.values():
@@ -407,6 +415,34 @@ def _arguments(wires: dict[str, _Wire], rom: Path, memory_mib: int) -> list[str]
         "-qmp", f"unix:{wires['qmp'].path}", "-chardev", f"socket,id=com1,path={wires['com1'].path}",
         "-serial", "chardev:com1", "-serial", "null",
     ]  # fmt: skip
+
+
+DISK_PLACES = (0, 1, 3)
+CDROM_PLACE = 2
+"""Where the drives hang: channel times two plus drive."""
+
+
+def _drives(media: Media, folder: Path) -> list[str]:
+    """Return the arguments for the drives, whose images are written into `folder`."""
+    drives = [
+        (f"id=disk{number},if=ide,index={place}", image)
+        for number, (place, image) in enumerate(zip(DISK_PLACES, media.disks, strict=False))
+    ]
+    if media.cdrom is not None:
+        drives.append((f"id=cdrom,if=ide,index={CDROM_PLACE},media=cdrom", media.cdrom))
+    if media.floppy is not None:
+        drives.append(("id=floppy,if=floppy,index=0", media.floppy))
+    arguments = []
+    for number, (place, image) in enumerate(drives):
+        medium = f",format=raw,file={_image(folder, f'drive{number}', image)}" if image else ""
+        arguments += ["-drive", place + medium]
+    return arguments
+
+
+def _image(folder: Path, name: str, image: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(image)
+    return path
 
 
 def _rom() -> bytes:

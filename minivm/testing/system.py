@@ -6,11 +6,14 @@ program's idea of it.
 """
 
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from minivm import pc
-from minivm.config import MachineConfig
+from minivm.config import DiskSpec, MachineConfig
 from minivm.core.describe import Chip
+from minivm.core.record import names, record
 from minivm.debug.inspect_devices import PARTS
 from minivm.errors import MiniVMError
 
@@ -18,6 +21,22 @@ RESOLUTION_NS = 320
 """All systems let time pass in steps of this, so that they stand at the same moment."""
 NEVER_RUN = b"\xf4".ljust(510, b"\0") + b"\x55\xaa"
 """A boot sector for a CPU that is never let go."""
+
+
+@record
+class Media:
+    """What lies in a system's drives: images as bytes, b"" for a drive that is empty, None for no drive.
+
+    `disks` are the first channel's two drives, the `cdrom` is the second channel's first, the `floppy` is drive A. A
+    system works on copies, which are gone with it.
+    """
+
+    disks: tuple[bytes, ...] = ()
+    cdrom: bytes | None = None
+    floppy: bytes | None = None
+
+
+NO_MEDIA = Media()
 
 
 class SystemGone(MiniVMError):
@@ -64,6 +83,9 @@ class System(Protocol):
     def move_key(self, key: str, pressed: bool) -> None:
         """Push a key of the keyboard down or let it up, by its name in `minivm.core.keys`; some time may go by."""
 
+    def change_medium(self, drive: str, image: bytes | None) -> None:
+        """Put another medium into the drive called "cdrom" or "floppy"; None takes it out."""
+
     def resets(self) -> int:
         """Return how often the machine was reset by a chip, as far as that can be known."""
 
@@ -79,8 +101,10 @@ class MiniVmSystem:
 
     name = "MiniVM"
 
-    def __init__(self) -> None:
-        self._machine = pc.build(MachineConfig(memory="2M", guest="contract"), image=NEVER_RUN)  # type: ignore[arg-type]
+    def __init__(self, media: Media = NO_MEDIA) -> None:
+        self._folder = TemporaryDirectory(prefix="minivm-contract-")
+        config = MachineConfig(memory="2M", guest="contract", **self._drives(media))  # type: ignore[arg-type]
+        self._machine = pc.build(config, image=media.floppy or NEVER_RUN)
         self._irqs = self._machine.devices["pic"]
         self._resets = 0
 
@@ -139,6 +163,11 @@ class MiniVmSystem:
         keyboard: Any = self._machine.devices["keyboard"]
         (keyboard.press if pressed else keyboard.release)(key)
 
+    def change_medium(self, drive: str, image: bytes | None) -> None:
+        """Ask the machine to change the medium, as its user would."""
+        path = None if image is None else self._image("changed", image)
+        self._machine.change_medium(drive, path)  # type: ignore[attr-defined]
+
     def resets(self) -> int:
         """Return how often the machine was reset."""
         return self._machine.resets
@@ -151,6 +180,22 @@ class MiniVmSystem:
     def close(self) -> None:
         """Close the machine."""
         self._machine.close()
+        self._folder.cleanup()
+
+    def _drives(self, media: Media) -> dict[str, Any]:
+        """Return the configuration of the drives; the floppy is the boot sector that is never run."""
+        disks = tuple(
+            DiskSpec(self._image(f"disk{number}", image), snapshot=True) for number, image in enumerate(media.disks)
+        )
+        if media.cdrom is None:
+            return {"disks": disks}
+        field = next(name for name in names(MachineConfig) if name.startswith("cdrom"))
+        return {"disks": disks, field: (DiskSpec(self._image("cdrom", media.cdrom), read_only=True),)}
+
+    def _image(self, name: str, image: bytes) -> Path:
+        path = Path(self._folder.name) / name
+        path.write_bytes(image)
+        return path
 
     def _settle(self) -> None:
         """Do what the machine does between two instructions: a reset or an end that a chip has asked for.
