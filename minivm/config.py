@@ -17,7 +17,9 @@ from minivm.core.record import names, record, replace
 from minivm.device_entries import DeviceEntry, DeviceSpec, device_entry, device_file_in
 from minivm.errors import ConfigError
 
-BOOT_KINDS = ("sector", "floppy", "disk", "flat", "multiboot", "elf")
+BOOT_KINDS = ("sector", "floppy", "disk", "iso", "linux", "flat", "multiboot", "elf")
+BOOT_LETTERS = {"a": "floppy", "c": "disk", "d": "cdrom"}
+"""What the letters of a boot order stand for, as QEMU's -boot order has them."""
 DISPLAYS = ("auto", "text", "none")
 ENGINES = ("auto", "unicorn", "kvm")
 CLOCKS = ("ticks", "host")
@@ -140,7 +142,9 @@ class MachineConfig:
 
     `memory` is in bytes, `timeout` in seconds of the host, `max_ticks` in bytes of code retired, `speed` in virtual
     seconds per second of the host (None: as fast as it goes). `boot` forces a kind of guest; `origin` and `bits` are
-    for a flat binary. `initrd` are the modules of a Multiboot kernel, each "FILE" or "FILE words for it".
+    for a flat binary. `initrd` are the modules of a Multiboot kernel, each "FILE" or "FILE words for it"; for Linux,
+    the one initial RAM disk. `cdroms` are always read-only. `boot_order` has the letters a (floppy), c (hard disk)
+    and d (CD); without it the guest's own drive comes first, then a, c, d.
     `guest_snapshot` keeps what a guest writes to the image that it was booted from in memory, so that the next run
     is the same; images named by `disks` and `floppies` say for themselves.
     """
@@ -153,6 +157,8 @@ class MachineConfig:
     guest_snapshot: bool = True
     disks: tuple[DiskSpec, ...] = ()
     floppies: tuple[DiskSpec, ...] = ()
+    cdroms: tuple[DiskSpec, ...] = ()
+    boot_order: str | None = None
     initrd: tuple[str, ...] = ()
     append: str = ""
     serial: tuple[SerialSpec, ...] = ()
@@ -228,6 +234,7 @@ def _relative_to(folder: Path, config: MachineConfig) -> MachineConfig:
         initrd=tuple(os.path.join(folder, module) for module in config.initrd),  # noqa: PTH118 - words may follow
         disks=tuple(map(place, config.disks)),
         floppies=tuple(map(place, config.floppies)),
+        cdroms=tuple(map(place, config.cdroms)),
         serial=tuple(map(place, config.serial)),
         trace=tuple(map(place, config.trace)),
     )
@@ -332,6 +339,20 @@ def _spec(kind: type[DiskSpec] | type[SerialSpec] | type[TraceSpec]) -> Callable
     return lambda value: value if isinstance(value, kind) else kind.parse(_text(value))
 
 
+def _cdrom(value: object) -> DiskSpec:
+    spec: DiskSpec = _spec(DiskSpec)(value)
+    return replace(spec, read_only=True, snapshot=False)
+
+
+def _boot_order(value: object) -> str:
+    letters = _text(value).strip().lower()
+    if not letters or len(set(letters)) < len(letters) or not set(letters) <= set(BOOT_LETTERS):
+        raise ConfigError(
+            f"{value!r} is no boot order; write each of a (floppy), c (hard disk) and d (CD) at most once, like dca"
+        )
+    return letters
+
+
 def _many(convert: Callable[[object], Any]) -> Callable[[object], Any]:
     """Convert a list; one value alone is a list of one."""
 
@@ -350,6 +371,8 @@ _CONVERT: dict[str, Callable[[object], Any]] = {
     "guest_snapshot": _truth,
     "disks": _many(_spec(DiskSpec)),
     "floppies": _many(_spec(DiskSpec)),
+    "cdroms": _many(_cdrom),
+    "boot_order": _optional(_boot_order),
     "initrd": _many(_text),
     "append": _text,
     "serial": _many(_spec(SerialSpec)),

@@ -101,7 +101,7 @@ def _absolute(config: MachineConfig) -> MachineConfig:
         return spec if spec.path is None else replace(spec, path=spec.path.absolute())
 
     kept = {name: getattr(config, name) and getattr(config, name).absolute() for name in _PLACES}
-    kept |= {name: tuple(map(place, getattr(config, name))) for name in ("disks", "floppies", "serial")}
+    kept |= {name: tuple(map(place, getattr(config, name))) for name in ("disks", "floppies", "cdroms", "serial")}
     modules = tuple(_with_words(Path(module).absolute(), words) for module, words in map(_split_words, config.initrd))
     return replace(config, **kept, initrd=modules, trace=(), timeout=None, max_ticks=None)
 
@@ -186,7 +186,7 @@ def _what_matters(name: str, value: Any) -> Any:
     match name:
         case "guest" | "firmware":
             return value is not None
-        case "disks" | "floppies":
+        case "disks" | "floppies" | "cdroms":
             return [{key: kept for key, kept in spec.items() if key != "path"} for spec in value]
         case "initrd":
             return [_split_words(module)[1] for module in value]

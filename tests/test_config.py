@@ -72,6 +72,17 @@ def test_a_disk_is_a_file_with_options():
     assert DiskSpec.parse("a,,b.img,snapshot") == DiskSpec(Path("a,b.img"), snapshot=True)
 
 
+def test_a_cd_is_always_read_only():
+    config = MachineConfig(cdroms=["a.iso", "b,,c.iso,snapshot", DiskSpec(Path("d.iso"))])
+    assert config.cdroms == tuple(DiskSpec(Path(name), read_only=True) for name in ("a.iso", "b,c.iso", "d.iso"))
+
+
+def test_a_boot_order_has_the_letters_of_the_drives():
+    assert MachineConfig(boot_order="DC").boot_order == "dc"
+    with pytest.raises(ConfigError, match=r"^boot_order: 'cb' is no boot order; write each of a \(floppy\)"):
+        MachineConfig(boot_order="cb")
+
+
 @pytest.mark.parametrize(
     ("text", "words"), [("a.img,rw", "'rw' is not an option"), ("", "names no file"), (",ro", "no")]
 )
@@ -124,7 +135,9 @@ def test_replace_checks_again():
     [("memory", "64X"), ("memory", 4097), ("memory", "1K"), ("memory", "4G"), ("memory", True), ("memory", None),
      ("guest", 7), ("guest", ""), ("guest", "a\0b"), ("boot", "cdrom"), ("boot", True), ("origin", -1),
      ("origin", 1 << 32), ("bits", 8), ("bits", []), ("guest_snapshot", 1), ("disks", 3), ("disks", [3]),
-     ("floppies", "a,b"), ("initrd", [1]), ("append", 1), ("serial", "x"), ("display", "gtk"), ("engine", 1),
+     ("floppies", "a,b"), ("cdroms", "a,b"), ("cdroms", 1), ("boot_order", ""), ("boot_order", "cc"),
+     ("boot_order", "ab"), ("boot_order", 1), ("initrd", [1]), ("append", 1),
+     ("serial", "x"), ("display", "gtk"), ("engine", 1),
      ("rtc", "soon"), ("rtc", 5), ("speed", "0x"), ("speed", -1), ("clock", "wall"), ("firmware", 1),
      ("timeout", 0), ("timeout", math.nan), ("timeout", "5"), ("max_ticks", 0), ("max_ticks", 1.5),
      ("trace", "dma"), ("devices", [("port", 1)]), ("devices", [("isa", 1, Card())]), ("devices", 5)],
@@ -144,7 +157,7 @@ def test_a_file_says_the_same_as_the_options(tmp_path):
     file = tmp_path / "vm.toml"
     file.write_text(
         'guest = "k.img"\nmemory = "16M"\nrtc = 1995-05-23T08:00:00\ninitrd = ["a.txt one two"]\n'
-        'disks = ["d.img,snapshot", "/abs.img"]\nserial = ["stdio", "file:out.txt"]\ntimeout = 5\n'
+        'disks = ["d.img,snapshot", "/abs.img"]\ncdroms = ["c.iso"]\nserial = ["stdio", "file:out.txt"]\ntimeout = 5\n'
     )
     config = MachineConfig.from_toml(file)
     assert config.guest == tmp_path / "k.img"
@@ -152,6 +165,7 @@ def test_a_file_says_the_same_as_the_options(tmp_path):
     assert config.rtc == datetime(1995, 5, 23, 8)
     assert config.initrd == (f"{tmp_path}/a.txt one two",)
     assert config.disks == (DiskSpec(tmp_path / "d.img", snapshot=True), DiskSpec(Path("/abs.img")))
+    assert config.cdroms == (DiskSpec(tmp_path / "c.iso", read_only=True),)
     assert config.serial == (SerialSpec("stdio"), SerialSpec("file", tmp_path / "out.txt"))
     assert config.timeout == 5.0
 

@@ -105,7 +105,7 @@ def _specs(config: MachineConfig) -> tuple[SerialSpec, SerialSpec]:
 
 def _inputs_of(config: MachineConfig) -> list[Path]:
     """Return the files that the machine is made of, which no output may overwrite."""
-    drives = [spec.path for spec in (*config.disks, *config.floppies)]
+    drives = [spec.path for spec in (*config.disks, *config.floppies, *config.cdroms)]
     modules = [Path(words.split(maxsplit=1)[0]) for words in config.initrd if words.strip()]
     return [path for path in (config.guest, config.firmware, *drives, *modules) if path is not None]
 

@@ -7,6 +7,8 @@ from minivm.storage.geometry import LARGEST_FLOPPY, SECTOR, partitions, standard
 
 SIGNATURE = b"\x55\xaa"
 SIGNATURE_OFFSET = 510
+_ISO_OFFSET, _ISO_MARK = 0x8001, b"CD001"
+"""Of the first volume descriptor, in sector 16 (ECMA-119, section 8.1.2)."""
 
 _HARD_DISK_CODE = (b"\xb4\x42", b"\xb2\x80", b"\xba\x80\x00")
 """MOV AH, 42h; MOV DL, 80h; MOV DX, 0080h."""
@@ -35,8 +37,9 @@ _KNOWN_BUT_NOT_BOOTABLE = (
 def detect(head: bytes, size: int, name: str) -> str:
     """Return the kind of the file `name` that begins with `head` and has `size` bytes in all.
 
-    One of "sector", "floppy", "disk", "multiboot", "elf", or "bzimage" and "iso", which are known but not booted yet.
-    A flat binary has nothing to be known by and is never guessed. Raises `ImageError` for everything else.
+    One of "sector", "floppy", "disk", "iso", "linux", "multiboot", "elf". A CD that is also a disk, made so for USB
+    sticks, is a CD. A flat binary has nothing to be known by and is never guessed. Raises `ImageError` for everything
+    else.
     """
     if size == 0:
         raise ImageError(f"{name}: is empty")
@@ -44,7 +47,7 @@ def detect(head: bytes, size: int, name: str) -> str:
         return _kind_of_elf(head, name)
     if has_signature(head):
         return _kind_of_bootable(head, size)
-    if head[0x8001:0x8006] == b"CD001":
+    if head.startswith(_ISO_MARK, _ISO_OFFSET):
         return "iso"
     if _has_multiboot_addresses(head):
         return "multiboot"
@@ -80,8 +83,8 @@ def _kind_of_elf(head: bytes, name: str) -> str:
 
 def _kind_of_bootable(head: bytes, size: int) -> str:
     if head[0x202:0x206] == b"HdrS":  # Documentation/arch/x86/boot.rst, "The real-mode kernel header"
-        return "bzimage"
-    if head[0x8001:0x8006] == b"CD001":
+        return "linux"
+    if head.startswith(_ISO_MARK, _ISO_OFFSET):
         return "iso"
     if size == SECTOR:
         return "sector"

@@ -2,16 +2,16 @@
 
     prepare(config)  ->  what kind is it?  ->  one loader  ->  BootPlan
 
-A boot sector, floppy or disk leaves everything to the BIOS (INT 19h): its plan is a drive. A flat binary or a kernel
-is put into RAM by the plan, which then also says in which mode and where the CPU starts.
+A boot sector, floppy, disk or CD leaves everything to the BIOS (INT 19h): its plan is a drive. A flat binary or a
+kernel is put into RAM by the plan, which then also says in which mode and where the CPU starts.
 """
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from minivm.config import MachineConfig
+from minivm.config import BOOT_LETTERS, MachineConfig
 from minivm.core.record import record
-from minivm.errors import ImageError
+from minivm.errors import ConfigError, ImageError
 from minivm.loaders.image import Image
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ CONVENTIONAL_END = 0xA_0000
 HIGH_START = 0x10_0000
 _CHUNK = 0x1_0000
 
-_LATER = {
-    "bzimage": "is a Linux bzImage, which this version does not boot yet",
-    "iso": "is a CD-ROM image, which this version does not boot yet; one made for USB sticks may start by --boot disk",
-}
+FLOPPY, HARD_DISK, CDROM = 0x00, 0x80, 0xE0
+"""The BIOS's numbers of the first drive of each medium; El Torito (section 2) leaves a CD's to the BIOS."""
+_DRIVES = {"floppy": FLOPPY, "disk": HARD_DISK, "cdrom": CDROM}
+MOST_ATA_DRIVES = 4
 
 
 @record
@@ -59,8 +59,9 @@ class Entry:
 class BootPlan:
     """What to do before the first instruction.
 
-    `drive` is the first boot drive, or None; a floppy when its `floppy_type` is set. `segments` are (physical address,
-    bytes) for RAM, `zeroed` (physical address, length) must be zeros. Without `entry` the CPU boots through INT 19h.
+    `drive` is the first boot drive, or None; its `medium` tells a floppy, a disk and a CD. `segments` are (physical
+    address, bytes) for RAM, `zeroed` (physical address, length) must be zeros. Without `entry` the CPU boots through
+    INT 19h.
     """
 
     kind: str
@@ -71,8 +72,14 @@ class BootPlan:
 
     @property
     def boot_drive(self) -> int:
-        """The BIOS's number of the first boot drive: 00h for a floppy, 80h for a hard disk."""
-        return 0x80 if self.drive is not None and self.drive.floppy_type is None else 0x00
+        """The BIOS's number of the first boot drive: 00h for a floppy, 80h for a hard disk, E0h for a CD."""
+        return FLOPPY if self.drive is None else _DRIVES[self.drive.medium]
+
+    def boot_order(self, letters: str | None) -> tuple[int, ...]:
+        """Return the drives to boot from: those of `MachineConfig.boot_order`, or all with the plan's own first."""
+        if letters is not None:
+            return tuple(_DRIVES[BOOT_LETTERS[letter]] for letter in letters)
+        return (self.boot_drive, *(drive for drive in _DRIVES.values() if drive != self.boot_drive))
 
     def load(self, memory: "Memory") -> None:
         """Put everything into RAM; also right for a warm start, over what the last run left."""
@@ -95,9 +102,10 @@ def prepare(config: MachineConfig, *, data: bytes | None = None, memory_map: Mem
     """Return how to boot `config.guest`, or `data` under that name; without either, an empty plan of kind "none".
 
     `memory_map` is what the BIOS will answer, for kernels that are told at their start. Raises `ImageError` in one
-    line when there is nothing that boots.
+    line when there is nothing that boots, and `ConfigError` when there are more disks and CDs than ATA drives.
     """
     if config.guest is None and data is None:
+        ata_places(len(config.disks), len(config.cdroms))
         return BootPlan("none")
     if data is not None:
         image = Image.of_bytes(data, str(config.guest or "guest"))
@@ -111,7 +119,23 @@ def prepare(config: MachineConfig, *, data: bytes | None = None, memory_map: Mem
         from minivm.loaders.detect import detect
 
         kind = detect(image.head, image.size, image.name)
+    ata_places(len(config.disks) + (kind == "disk"), len(config.cdroms) + (kind == "iso"))
     return _load(kind, image, config, memory_map or pc_memory_map(config.memory))
+
+
+def ata_places(disks: int, cdroms: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return which ATA drives so many disks and CDs are.
+
+    0 is the primary channel's master, 1 its slave, 2 the secondary channel's master, 3 its slave. Disks fill them from
+    0; CDs take 2, where QEMU has its one, then 3, 1 and 0. Raises `ConfigError` beyond four.
+    """
+    if disks + cdroms > MOST_ATA_DRIVES:
+        raise ConfigError(
+            f"disks: {disks} hard disks and {cdroms} CDs are {disks + cdroms} drives, but a PC's two ATA channels take "
+            f"{MOST_ATA_DRIVES}; leave {disks + cdroms - MOST_ATA_DRIVES} out"
+        )
+    free = [place for place in (2, 3, 1, 0) if place >= disks]
+    return tuple(range(disks)), tuple(free[:cdroms])
 
 
 def pc_memory_map(memory_bytes: int) -> MemoryMap:
@@ -126,7 +150,7 @@ def pc_memory_map(memory_bytes: int) -> MemoryMap:
 def _load(kind: str, image: Image, config: MachineConfig, memory_map: MemoryMap) -> BootPlan:
     """Call the loader of `kind`; each is imported only when it is needed."""
     match kind:
-        case "sector" | "floppy" | "disk":
+        case "sector" | "floppy" | "disk" | "iso":
             from minivm.loaders import sector
 
             return sector.LOADERS[kind](image, config)
@@ -142,4 +166,4 @@ def _load(kind: str, image: Image, config: MachineConfig, memory_map: MemoryMap)
             from minivm.loaders import multiboot
 
             return multiboot.load(image, config, memory_map)
-    raise ImageError(f"{image.name}: {_LATER[kind]}")
+    raise ImageError(f"{image.name}: is a Linux bzImage, which does not boot yet")

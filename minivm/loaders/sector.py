@@ -1,4 +1,4 @@
-"""Boot sectors, floppies and hard disks: the BIOS reads the first sector to 7C00h and jumps there."""
+"""Boot sectors, floppies, hard disks and CDs: the BIOS reads what boots from the drive and jumps there."""
 
 from collections.abc import Callable
 
@@ -33,9 +33,16 @@ def load_disk(image: Image, config: MachineConfig) -> BootPlan:
     return BootPlan("disk", _drive(image, config, "disk"))
 
 
+def load_iso(image: Image, config: MachineConfig) -> BootPlan:
+    """Put the image into the first CD drive; what boots from it is for the BIOS to find (El Torito)."""
+    return BootPlan("iso", _drive(image, config, "cdrom"))
+
+
 def _drive(image: Image, config: MachineConfig, medium: Medium) -> Disk:
     if image.path is None:
         return Disk.from_bytes(image.read(image.size), image.name, medium=medium)
+    if medium == "cdrom":
+        return open_disk(image.path, read_only=True, medium=medium)
     return open_disk(image.path, snapshot=config.guest_snapshot, medium=medium)
 
 
@@ -43,4 +50,5 @@ LOADERS: dict[str, Callable[[Image, MachineConfig], BootPlan]] = {
     "sector": load_sector,
     "floppy": load_floppy,
     "disk": load_disk,
+    "iso": load_iso,
 }

@@ -22,7 +22,7 @@ def image_files(config: MachineConfig) -> Iterator[tuple[str, Path]]:
         yield "guest", config.guest
     if config.firmware is not None:
         yield "firmware", config.firmware
-    for part, specs in (("disk", config.disks), ("floppy", config.floppies)):
+    for part, specs in (("disk", config.disks), ("floppy", config.floppies), ("cdrom", config.cdroms)):
         for number, spec in enumerate(specs):
             yield f"{part} {number}", spec.path
     for number, words in enumerate(config.initrd):
@@ -42,6 +42,7 @@ def with_files(config: MachineConfig, files: dict[str, Path]) -> MachineConfig:
     return replace(
         config, guest=files.get("guest"), firmware=files.get("firmware"), initrd=initrd,
         disks=disks("disk", config.disks), floppies=disks("floppy", config.floppies),
+        cdroms=disks("cdrom", config.cdroms),
     )  # fmt: skip
 
 

@@ -23,7 +23,9 @@ from minivm.storage.geometry import (
 )
 from minivm.storage.overlay import Overlay, SectorTable
 
-Medium = Literal["floppy", "disk"]
+Medium = Literal["floppy", "disk", "cdrom"]
+CD_BLOCK = 4
+"""Sectors in a block of a CD, which has 2048 bytes (ECMA-119, section 6.1.2)."""
 _DIGEST_PIECE = 1 << 20
 
 
@@ -134,7 +136,8 @@ class _Family:
 class Disk:
     """An array of 512-byte sectors.
 
-    `sectors` counts them, `geometry` is the shape that INT 13h reports, `floppy_type` is None for a hard disk. With
+    `sectors` counts them, `geometry` is the shape that INT 13h reports, `floppy_type` is None for what is no floppy. A
+    `medium` of "cdrom" has whole blocks of four sectors and is always read-only. With
     `volatile`, writes are kept in memory and never reach `store`. What lies behind the end of `store` reads as zeros.
     While a disk is `held`, its writes are kept in memory, too, but `commit` and `close` bring them to `store`: if the
     host's process is killed before, they are lost, all of them, as if the guest had never written.
@@ -142,7 +145,8 @@ class Disk:
 
     def __init__(self, store: Store, name: str, *, read_only: bool, volatile: bool, medium: Medium) -> None:
         self.name = name
-        self.read_only = read_only
+        self.medium = medium
+        self.read_only = read_only or medium == "cdrom"
         self.volatile = volatile
         self.held = False
         self.faults: Failing | None = None
@@ -151,11 +155,12 @@ class Disk:
         self._family = _Family(store)
         self._family.members.append(self)
         self._changed = SectorTable()
-        self._shape(medium, store.read(0, SECTOR))
+        self._shape(store.read(0, SECTOR))
 
-    def _shape(self, medium: Medium, boot_sector: bytes) -> None:
-        if medium == "disk":
-            self.sectors = -(-self._store.size // SECTOR)
+    def _shape(self, boot_sector: bytes) -> None:
+        if self.medium != "floppy":
+            unit = CD_BLOCK if self.medium == "cdrom" else 1
+            self.sectors = -(-self._store.size // (SECTOR * unit)) * unit
             self.geometry: Geometry = hard_disk_geometry(self.sectors, boot_sector)
             return
         self.floppy_type = floppy_for(self._store.size, boot_sector)
@@ -337,7 +342,7 @@ def open_disk(
     long as it is open, so that no two machines write one image. Raises `ImageError` in one line.
     """
     name = str(path)
-    writes = not read_only and not snapshot
+    writes = not read_only and not snapshot and medium != "cdrom"
     descriptor = open_image_file(name, writes=writes)
     try:
         if writes:

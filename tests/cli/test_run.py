@@ -299,11 +299,11 @@ def test_firmware_replaces_the_bios(minivm, tmp_path):
     assert minivm("run", "hello-bios", "--firmware", rom).status == 7
 
 
-@pytest.mark.parametrize("size", [0, 15, 131073])
+@pytest.mark.parametrize("size", [0, 15, (16 << 20) + 1])
 def test_firmware_of_a_wrong_size_is_refused(minivm, tmp_path, size):
     rom = tmp_path / "rom"
     rom.write_bytes(bytes(size))
-    minivm("run", "hello-bios", "--firmware", rom).assert_one_line(2, "firmware", "131072")
+    minivm("run", "hello-bios", "--firmware", rom).assert_one_line(2, "firmware", "16777216")
 
 
 def test_firmware_is_refused_where_a_kernel_needs_the_bios(minivm, tmp_path):
@@ -553,7 +553,8 @@ def test_an_unreadable_file_is_one_line(minivm, tmp_path):
         (["--trace", "dreams"], "trace"), (["--serial", "somewhere"], "serial"), (["--boot", "shoe"], "boot"),
         (["--origin", "x"], "origin"), (["--bits", "7"], "bits"), (["--disk", "/no/such/disk"], "/no/such/disk"),
         (["--floppy", "/"], "/"), (["--initrd", "/no/such"], "/no/such"), (["--config", "/no/such.toml"], "/no/such"),
-        (["--serial", "none"] * 3, "serial"), (["--serial", "stdio"] * 2, "serial"), (["--cdrom", "x"], "--cdrom"),
+        (["--serial", "none"] * 3, "serial"), (["--serial", "stdio"] * 2, "serial"), (["--cdrom", "x,rw"], "cdroms"),
+        (["--boot-order", "ab"], "boot_order"),
         (["--memory"], "--memory"), (["--trace", "io:/no/such/file"], "/no/such/file"), (["--engine", "V8"], "engine"),
     ],
 )  # fmt: skip

@@ -101,9 +101,15 @@ def test_a_header_without_load_addresses_needs_elf(header):
 
 
 def test_a_linux_kernel_and_a_cd_are_known(sector):
-    assert kind_of(sector() + b"\xeb\x66HdrS" + bytes(2000)) == "bzimage"
+    assert kind_of(sector() + b"\xeb\x66HdrS" + bytes(2000)) == "linux"
     assert kind_of(bytes(0x8001) + b"CD001" + bytes(2000)) == "iso"
     assert kind_of(sector() + bytes(0x8001 - 512) + b"CD001" + bytes(2000)) == "iso"
+
+
+def test_a_cd_that_is_also_a_disk_for_usb_sticks_is_a_cd(sector):
+    hybrid = sector(b"\xb4\x42\xcd\x13", table=PARTITION) + bytes(0x8001 - 512) + b"CD001" + bytes(2000)
+    assert kind_of(hybrid) == "iso"
+    assert kind_of(hybrid, 650 << 20) == "iso"
 
 
 @pytest.mark.parametrize(
@@ -142,4 +148,4 @@ def test_random_bytes_have_a_kind_or_one_clear_line(start, data, signature, size
     except MiniVMError as error:
         assert "\n" not in str(error)
     else:
-        assert kind in ("sector", "floppy", "disk", "multiboot", "elf", "bzimage", "iso")
+        assert kind in ("sector", "floppy", "disk", "multiboot", "elf", "linux", "iso")

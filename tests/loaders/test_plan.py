@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from minivm.config import MachineConfig
 from minivm.core.memory import Memory
-from minivm.errors import ImageError, MiniVMError
+from minivm.errors import ConfigError, DiskError, ImageError, MiniVMError
 from minivm.loaders import BootPlan, prepare
-from minivm.loaders.plan import pc_memory_map
+from minivm.loaders.plan import ata_places, pc_memory_map
+
+CD = bytes(0x8001) + b"CD001" + bytes(2000)
 
 
 @pytest.fixture
@@ -74,7 +76,7 @@ def test_without_a_guest_there_is_nothing_to_prepare():
     assert prepare(MachineConfig()) == BootPlan("none")
 
 
-@pytest.mark.parametrize("kind", [None, "sector", "floppy", "disk", "flat", "multiboot", "elf"])
+@pytest.mark.parametrize("kind", [None, "sector", "floppy", "disk", "iso", "linux", "flat", "multiboot", "elf"])
 def test_files_that_are_no_files_get_one_line_for_every_kind(tmp_path, kind, one_line):
     empty = tmp_path / "empty.bin"
     empty.touch()
@@ -91,11 +93,45 @@ def test_files_that_are_no_files_get_one_line_for_every_kind(tmp_path, kind, one
         assert words in one_line(caught, path)
 
 
-def test_a_linux_kernel_and_a_cd_are_for_a_later_version(sector, one_line):
-    for data in (sector() + b"\xeb\x66HdrS" + bytes(2000), bytes(0x8001) + b"CD001" + bytes(2000)):
-        with pytest.raises(ImageError) as caught:
-            prepare(MachineConfig(guest="g"), data=data)
-        assert "does not boot yet" in one_line(caught, "g")
+def test_a_cd_is_drive_e0h_and_nobody_writes_it(tmp_path):
+    path = tmp_path / "cd.iso"
+    path.write_bytes(CD)
+    for plan in (prepare(MachineConfig(guest=path, guest_snapshot=False)), prepare(MachineConfig(), data=CD)):
+        assert (plan.kind, plan.boot_drive, plan.drive.medium, plan.entry) == ("iso", 0xE0, "cdrom", None)
+        assert plan.drive.read_only
+        with pytest.raises(DiskError, match="is read-only"):
+            plan.drive.write(0, bytes(512))
+        plan.drive.close()
+
+
+def test_a_cd_made_for_usb_sticks_starts_as_a_disk_when_it_is_forced(sector):
+    hybrid = sector() + CD[512:]
+    assert prepare(MachineConfig(), data=hybrid).boot_drive == 0xE0
+    assert prepare(MachineConfig(boot="disk"), data=hybrid).boot_drive == 0x80
+
+
+def test_the_guests_own_drive_boots_first_unless_an_order_is_given(sector):
+    orders = {kind: prepare(MachineConfig(boot=kind), data=CD).boot_order(None) for kind in ("floppy", "disk", "iso")}
+    assert orders == {"floppy": (0x00, 0x80, 0xE0), "disk": (0x80, 0x00, 0xE0), "iso": (0xE0, 0x00, 0x80)}
+    assert BootPlan("none").boot_order(None) == (0x00, 0x80, 0xE0)
+    assert BootPlan("none").boot_order("dc") == (0xE0, 0x80)
+
+
+def test_disks_fill_the_ata_drives_from_the_front_and_a_cd_is_the_secondary_master():
+    assert ata_places(1, 1) == ((0,), (2,))
+    assert ata_places(0, 4) == ((), (2, 3, 1, 0))
+    assert ata_places(2, 2) == ((0, 1), (2, 3))
+    assert ata_places(3, 1) == ((0, 1, 2), (3,))
+    assert ata_places(4, 0) == ((0, 1, 2, 3), ())
+
+
+def test_a_fifth_drive_is_refused_also_when_the_guest_is_one(sector):
+    four = {"disks": ["a", "b"], "cdroms": ["c", "d"]}
+    prepare(MachineConfig(**four), data=sector())
+    for data, boot in ((CD, None), (sector(), "disk"), (None, None)):
+        more = {"disks": ["a", "b", "e"]} if data is None else {}
+        with pytest.raises(ConfigError, match=r"^disks: .* are 5 drives, but .* take 4; leave 1 out$"):
+            prepare(MachineConfig(**four | more, boot=boot), data=data)
 
 
 def test_loading_writes_segments_and_clears_what_must_be_zero(memory):
@@ -116,7 +152,7 @@ def test_the_memory_map_ends_where_ram_ends():
 @settings(max_examples=100, deadline=None)
 @given(
     data=st.one_of(st.binary(max_size=700), st.binary(max_size=64).map(lambda tail: b"\x7fELF\1\1\1" + tail)),
-    kind=st.sampled_from([None, "sector", "floppy", "disk", "flat", "multiboot", "elf"]),
+    kind=st.sampled_from([None, "sector", "floppy", "disk", "iso", "linux", "flat", "multiboot", "elf"]),
     origin=st.integers(0, (1 << 32) - 1),
     bits=st.sampled_from([16, 32, 64]),
 )

@@ -80,7 +80,7 @@ def test_an_undamaged_multiboot_kernel_boots(data):
 @FEW
 @given(bzimage_headers())
 def test_an_undamaged_bzimage_is_known_for_one(data):
-    assert detect(data, len(data), "drawn") == "bzimage"
+    assert detect(data, len(data), "drawn") == "linux"
     assert len(data) > 512 * (data[0x1F1] + 1)
 
 
