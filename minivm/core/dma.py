@@ -5,7 +5,7 @@ On a PC's bus, nobody answers at an address without memory: a read finds the wir
 
 from typing import Protocol
 
-from minivm.core.memory import AddressSpace
+from minivm.core.memory import AddressSpace, Region
 
 
 class DmaMemory(Protocol):
@@ -27,20 +27,20 @@ class SystemMemory:
     def read(self, address: int, length: int) -> bytes:
         """Return `length` bytes from `address` on; FFh where there is no RAM."""
         data = bytearray(b"\xff" * length)
-        for first, last, place in self._pieces(address, length):
-            data[first:last] = self._space.memory.view[place : place + last - first]
+        for start, end, region in self._pieces(address, length):
+            memory = self._space.memory.view[start + region.shift : end + region.shift]
+            data[start - address : end - address] = memory
         return bytes(data)
 
     def write(self, address: int, data: bytes) -> None:
         """Put `data` at `address` on; what meets no RAM is lost."""
-        for first, last, place in self._pieces(address, len(data)):
-            self._space.memory.write(place, data[first:last])
+        for start, end, region in self._pieces(address, len(data)):
+            self._space.put(region, start, data[start - address : end - address])
 
-    def _pieces(self, address: int, length: int) -> list[tuple[int, int, int]]:
-        """Return each part that lies in RAM: from and to within the transfer, and its place in memory."""
-        pieces = []
-        for region in self._space.regions:
-            begin, end = max(address, region.base), min(address + length, region.end)
-            if begin < end and region.writable:
-                pieces.append((begin - address, end - address, begin))
-        return pieces
+    def _pieces(self, address: int, length: int) -> list[tuple[int, int, Region]]:
+        """Return the parts [start, end) that lie in RAM, each with its region."""
+        return [
+            (max(address, region.base), min(address + length, region.end), region)
+            for region in self._space.regions
+            if region.writable and region.base < address + length and address < region.end
+        ]

@@ -5,7 +5,7 @@ rest the memory-mapped I/O bus, where an address that nobody claims reads as one
 """
 
 import mmap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -22,23 +22,28 @@ PAGE = 4096
 SMALLEST_BYTES = 1 * MIB
 LARGEST_BYTES = 3 << 30
 """The PCI hole, 3 GiB to 4 GiB, is never RAM."""
+MOST_CARDS_BYTES = 64 * MIB
+"""What a machine's cards may have behind its RAM."""
 
 WriteListener = Callable[[int, int], None]
 """Told of [start, end) after the host changed guest memory, so that an engine drops stale translations."""
 
 
 class Memory:
-    """The machine's RAM, `size_bytes` of zeros in one anonymous mapping.
+    """The machine's RAM, `size_bytes` of zeros in one anonymous mapping, and `cards_bytes` of its cards' own behind it.
 
     Indexing reads and writes bytes by physical address: `memory[0xB8000:0xB8010]`. Pages are 4 KiB, numbered from 0.
-    RAM's host address never changes, whatever `fork` and `mark` do under it (docs/memory.md).
+    RAM's host address never changes, whatever `fork` and `mark` do under it (docs/memory.md). What the cards have
+    (video memory, ROM) has no address here but a place in `view`, from `size` on; a `Region` shows it to the CPU. It is
+    part of every copy, and its pages are numbered on.
     """
 
-    def __init__(self, size_bytes: int) -> None:
+    def __init__(self, size_bytes: int, cards_bytes: int = 0) -> None:
         if size_bytes % PAGE or not SMALLEST_BYTES <= size_bytes <= LARGEST_BYTES:
             raise ConfigError(f"memory is {size_bytes} bytes; give whole pages between 1M and 3G")
         self.size = size_bytes
-        self.buffer = mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self.total = size_bytes + cards_bytes
+        self.buffer = mmap.mmap(-1, self.total, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self.view = memoryview(self.buffer)
         self.write_listeners: list[WriteListener] = []
         self._tracker: Tracker | None = None
@@ -78,7 +83,7 @@ class Memory:
         The copy has no write listeners, and its first period (see `mark`) begins here. Raises `OSError` when the host
         has no memory left.
         """
-        child = Memory(self.size)
+        child = Memory(self.size, self.total - self.size)
         try:
             child._tracker = self._pages().fork(child.buffer)
         except BaseException:
@@ -109,12 +114,15 @@ class Memory:
         that are no page, before anything is written.
         """
         for page, data in pages.items():
-            self._check(page * PAGE, PAGE)
+            if not 0 <= page < self.total // PAGE:
+                self._check(page * PAGE, PAGE)
             if len(data) != PAGE:
                 raise MemoryRangeError(f"{len(data)} bytes are no page of {PAGE}")
         wanted = [page for page in sorted(pages) if self.buffer[page * PAGE : (page + 1) * PAGE] != pages[page]]
         for first, last in _neighbours(wanted):
-            self.write(first * PAGE, b"".join(pages[page] for page in range(first, last)))
+            self.view[first * PAGE : last * PAGE] = b"".join(pages[page] for page in range(first, last))
+            for listener in self.write_listeners:
+                listener(first * PAGE, last * PAGE)
 
     def zero_pages(self, pages: Iterable[int]) -> None:
         """Make each of the `pages` hold zeros, as `put_pages` does."""
@@ -166,11 +174,15 @@ def _neighbours(pages: list[int]) -> list[tuple[int, int]]:
 
 @record
 class Region:
-    """A run of physical addresses backed by bytes of `memory` at the same place; ROM when not `writable`."""
+    """A run of physical addresses backed by bytes of `memory`; ROM when not `writable`.
+
+    The bytes lie at the same place in memory, or `shift` bytes on.
+    """
 
     base: int
     length: int
     writable: bool
+    shift: int = 0
 
     @property
     def end(self) -> int:
@@ -182,7 +194,8 @@ class AddressSpace:
     """What answers at each physical address, for everyone who is not the CPU engine's own fast path.
 
     `load` and `store` never raise: they do what the wires do. `a20_mask` is ANDed onto every address first
-    (IBM PC AT Technical Reference, "Address bit 20").
+    (IBM PC AT Technical Reference, "Address bit 20"). The `regions` may change while the guest runs (`show`, `hide`);
+    `map_listeners` hear of the addresses [start, end) where they did.
     """
 
     def __init__(self, memory: Memory, mmio: Bus, regions: list[Region]) -> None:
@@ -190,6 +203,24 @@ class AddressSpace:
         self.mmio = mmio
         self.regions = sorted(regions, key=lambda region: region.base)
         self.a20_mask = ~0
+        self.map_listeners: list[WriteListener] = []
+
+    def show(self, region: Region) -> None:
+        """Let `region` answer, in place of whatever answered at its addresses."""
+        self._replace(region.base, region.end, [region])
+
+    def hide(self, base: int, length: int) -> None:
+        """Let the memory-mapped I/O bus answer at [base, base + length)."""
+        self._replace(base, base + length, [])
+
+    def _replace(self, start: int, end: int, new: list[Region]) -> None:
+        kept = [part for region in self.regions for part in _without(region, start, end)]
+        regions = sorted([*kept, *new], key=lambda region: region.base)
+        if regions == self.regions:
+            return
+        self.regions = regions
+        for listener in self.map_listeners:
+            listener(start, end)
 
     def region_at(self, address: int, length: int = 1) -> Region | None:
         """Return the region that holds all of [address, address + length), or None."""
@@ -201,8 +232,10 @@ class AddressSpace:
     def load(self, address: int, size: int) -> int:
         """Read `size` bytes (1, 2, 4 or 8) as a little-endian number, as the CPU would on the bus."""
         address &= self.a20_mask
-        if self.region_at(address, size) is not None:
-            return int.from_bytes(self.memory.view[address : address + size], "little")
+        region = self.region_at(address, size)
+        if region is not None:
+            place = address + region.shift
+            return int.from_bytes(self.memory.view[place : place + size], "little")
         if size == 1:
             return self.mmio.read(address, 1) if address < self.mmio.size else 0xFF
         return self._load_pieces(address, size)
@@ -213,7 +246,7 @@ class AddressSpace:
         region = self.region_at(address, size)
         if region is not None:
             if region.writable:
-                self.memory.write(address, value.to_bytes(size, "little"))
+                self.put(region, address, value.to_bytes(size, "little"))
         elif size == 1:
             if address < self.mmio.size:
                 self.mmio.write(address, 1, value)
@@ -221,19 +254,49 @@ class AddressSpace:
             self._store_pieces(address, size, value)
 
     def load_bytes(self, address: int, length: int) -> bytes:
-        """Read `length` bytes one by one where they are not all in one region."""
-        if self.a20_mask == ~0 and self.region_at(address, length) is not None:
-            return bytes(self.memory.view[address : address + length])
-        return bytes(self.load(address + offset, 1) for offset in range(length))
+        """Read `length` bytes, one by one where neither RAM nor ROM holds them."""
+        if self.a20_mask != ~0:
+            return bytes(self.load(address + offset, 1) for offset in range(length))
+        data = bytearray()
+        for start, end, region in self._pieces(address, length):
+            if region is not None:
+                data += self.memory.view[start + region.shift : end + region.shift]
+            else:
+                data += bytes(self.load(place, 1) for place in range(start, end))
+        return bytes(data)
 
     def store_bytes(self, address: int, data: bytes) -> None:
-        """Write `data` as the CPU would, byte by byte where it is not all in one region."""
-        region = self.region_at(address, len(data))
-        if self.a20_mask == ~0 and region is not None and region.writable:
-            self.memory.write(address, data)
+        """Write `data` as the CPU would, byte by byte where neither RAM nor ROM holds it."""
+        if self.a20_mask != ~0:
+            for offset, byte in enumerate(data):
+                self.store(address + offset, 1, byte)
             return
-        for offset, byte in enumerate(data):
-            self.store(address + offset, 1, byte)
+        for start, end, region in self._pieces(address, len(data)):
+            if region is None:
+                for place in range(start, end):
+                    self.store(place, 1, data[place - address])
+            elif region.writable:
+                self.put(region, start, data[start - address : end - address])
+
+    def put(self, region: Region, address: int, data: bytes) -> None:
+        """Put `data` at `address`, all of which lies in `region`, and let the engine know."""
+        place = address + region.shift
+        self.memory.view[place : place + len(data)] = data
+        for listener in self.memory.write_listeners:
+            listener(address, address + len(data))
+
+    def _pieces(self, address: int, length: int) -> Iterator[tuple[int, int, Region | None]]:
+        """Return the parts [start, end) of a range, each with the region that holds it, in order."""
+        end = address + length
+        for region in self.regions:
+            if address < end and region.end > address and region.base < end:
+                if region.base > address:
+                    yield address, region.base, None
+                    address = region.base
+                yield address, min(end, region.end), region
+                address = min(end, region.end)
+        if address < end:
+            yield address, end, None
 
     def _load_pieces(self, address: int, size: int) -> int:
         inside = self.region_at(address) or self.region_at(address + size - 1)
@@ -250,3 +313,11 @@ class AddressSpace:
         half = size // 2
         self.store(address, half, value & ((1 << (8 * half)) - 1))
         self.store(address + half, half, value >> (8 * half))
+
+
+def _without(region: Region, start: int, end: int) -> list[Region]:
+    """Return what is left of `region` outside [start, end)."""
+    if region.end <= start or end <= region.base:
+        return [region]
+    parts = ((region.base, start), (end, region.end))
+    return [Region(first, last - first, region.writable, region.shift) for first, last in parts if first < last]

@@ -74,7 +74,7 @@ def peek_physical(processor: Processor, physical: int, length: int) -> bytes:
     region = space.region_at(physical)
     if region is None:
         return b""
-    return bytes(space.memory.view[physical : min(physical + length, region.end)])
+    return bytes(space.memory.view[physical + region.shift : min(physical + length, region.end) + region.shift])
 
 
 def peek_number(processor: Processor, linear: int, size: int) -> int | None:

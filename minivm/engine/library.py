@@ -80,6 +80,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "uc_reg_read": (c_void_p, c_int, c_void_p),
     "uc_reg_write": (c_void_p, c_int, c_void_p),
     "uc_mem_map_ptr": (c_void_p, c_uint64, c_uint64, c_uint32, c_void_p),
+    "uc_mem_unmap": (c_void_p, c_uint64, c_uint64),
     "uc_mem_protect": (c_void_p, c_uint64, c_uint64, c_uint32),
     "uc_mmio_map": (c_void_p, c_uint64, c_size_t, MMIO_READ_CALLBACK, c_void_p, MMIO_WRITE_CALLBACK, c_void_p),
 }
@@ -238,6 +239,12 @@ class Uc:
         status = self.library.dll.uc_mem_map_ptr(self.handle, base, length, permissions, host_address)
         self.library.check(status, f"map RAM at {base:X}h")
 
+    def unmap(self, base: int, length: int) -> None:
+        """Take away everything that was mapped in [base, base + length); from inside the engine, in a port access."""
+        self._ram = [one for one in self._ram if not base <= one[0] < base + length]
+        self._places.clear()
+        self.library.check(self.library.dll.uc_mem_unmap(self.handle, base, length), f"unmap {base:X}h")
+
     def make_read_only(self, base: int, length: int) -> None:
         """Let the guest only read and execute what was mapped as RAM; a write is dropped where a hook allows it."""
         self.protect(base, length, PROT_READ | PROT_EXEC)
@@ -250,7 +257,8 @@ class Uc:
 
     def map_mmio(self, base: int, length: int, read: Any, write: Any) -> None:
         """Send accesses to [base, base + length) to two callbacks, which are kept alive with the engine."""
-        self._kept += [read, write]
+        if read not in self._kept:
+            self._kept += [read, write]
         status = self.library.dll.uc_mmio_map(self.handle, base, length, read, None, write, None)
         self.library.check(status, f"map I/O at {base:X}h")
 

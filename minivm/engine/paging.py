@@ -212,8 +212,6 @@ def read_bytes(processor: Processor, linear: int, length: int, user: bool = Fals
     physical = _physical(processor, linear, False, user)
     space = processor.space
     physical &= space.a20_mask
-    if space.region_at(physical, length) is not None:
-        return bytes(space.memory.view[physical : physical + length])
     return space.load_bytes(physical, length)
 
 
@@ -336,9 +334,10 @@ _UNPACK = {4: Struct("<I").unpack_from, 8: Struct("<Q").unpack_from}
 
 def _entry(space: AddressSpace, address: int, size: int) -> int:
     address &= space.a20_mask
-    if space.region_at(address, size) is None:
+    region = space.region_at(address, size)
+    if region is None:
         return space.load(address, size)
-    value: int = _UNPACK[size](space.memory.view, address)[0]
+    value: int = _UNPACK[size](space.memory.view, address + region.shift)[0]
     return value
 
 

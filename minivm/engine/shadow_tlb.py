@@ -75,6 +75,11 @@ class ShadowTlb:
             return
         self._uc.remove_code(start, end)
 
+    def forget_pages(self, start: int, end: int) -> None:
+        """Forget what may be done with the pages of [start, end), where something else answers now."""
+        self._fills.kinds[start // PAGE : -(-end // PAGE)] = bytes(-(-end // PAGE) - start // PAGE)
+        self._uc.flush_tlb()
+
     def _on_fill(self, uc: int, linear: int, access: int, answer: Any, data: int) -> bool:
         """Answer a TLB miss while the guest has paging off."""
         if self._head.cr[0] & CR0_PG:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 from minivm.core.bus import Bus
 from minivm.core.clock import Clock
 from minivm.core.memory import PAGE, AddressSpace
-from minivm.engine import library, mapping, probes
+from minivm.engine import library, probes
 from minivm.engine.accesses import Accesses, PortAccess
 from minivm.engine.base import Attention, Breakpoint, Exit, Halted, Ran, Shutdown, Stopped
 from minivm.engine.booking import Booking
 from minivm.engine.cpustate import HF_INHIBIT_IRQ, IF, CpuHead, Registers
 from minivm.engine.delivery import Fault
 from minivm.engine.entrance import Entrance
+from minivm.engine.mapping import PhysicalMap
 from minivm.engine.paging import peek_bytes
 from minivm.engine.port_rights import PortRights
 from minivm.engine.power_on import RAW_REGISTERS, SYSTEM_CALL_MSRS, power_on
@@ -84,7 +85,7 @@ class UnicornEngine:
         self._uc = self._library.open()
         self._uc.ignore_until()
         self._uc.set_buffer_size(code_bytes)
-        mapping.map_memory(self._uc, self.space)
+        self._map = PhysicalMap(self._uc, self.space)
         self._head = CpuHead.from_address(probes.head_address(self._uc, self._places))
         self._flags_cell = ctypes.c_uint64()
         self.cpu = Registers(self._head, self._read_flags)
@@ -121,14 +122,15 @@ class UnicornEngine:
 
     def _connect(self) -> None:
         """Let Unicorn call the parts, and the host's writes to memory drop old code."""
-        mapping.map_holes(self._uc, self.space, self._accesses.mmio_callbacks)
+        self._map.connect(self._accesses.mmio_callbacks)
         self._uc.hook(library.HOOK_BLOCK, self.thunk.callback, data=self._cell)
         self._steps.add_hook()
         self._traps.add_hooks()
-        mapping.allow_harmless_accesses(self._uc, self.space)
+        self._map.allow_harmless_accesses()
         self._tlb.add_hook()
         self._accesses.add_hooks(self._uc)
         self.space.memory.write_listeners.append(self._tlb.forget_code)
+        self.space.map_listeners.append(self._follow_map)
         stop_checks = self._no_exit_request()
         if stop_checks is not None:
             stop_checks.value = 1  # no stop check behind every load and store
@@ -177,6 +179,7 @@ class UnicornEngine:
         self._uc.close()
         if self._tlb.forget_code in self.space.memory.write_listeners:
             self.space.memory.write_listeners.remove(self._tlb.forget_code)
+            self.space.map_listeners.remove(self._follow_map)
 
     # -- what listens -------------------------------------------------------------------------------------------
     @property
@@ -395,6 +398,16 @@ class UnicornEngine:
     def set_a20(self, enabled: bool) -> None:
         """Open or close address line 20."""
         self._tlb.set_a20(enabled)
+
+    def _follow_map(self, start: int, end: int) -> None:
+        """Show the guest what the address space has in [start, end) now, from its next access on."""
+        for one in self._map.follow(start, end):
+            self._watch.protect_again(one.start, one.end)
+            if one.region is not None:
+                self._steps.stale_code = True
+        self._tlb.forget_pages(start, end)
+        if self._steps.stale_code:
+            self._cell.limit = 0
 
     # -- what the parts ask -------------------------------------------------------------------------------------
     def _look_over(self, address: int, size: int) -> bool:

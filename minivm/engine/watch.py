@@ -92,12 +92,19 @@ class MemoryWatch:
             if one.reads:
                 self._hook(library.HOOK_MEM_READ, self._read_callback, one.start - EDGE, one.end)
         for page in self._pages:
-            self._protect(page, library.PROT_READ | library.PROT_EXEC)
+            if self._space.region_at(page * PAGE) is not None:
+                self._protect(page, library.PROT_READ | library.PROT_EXEC)
             self._hook(library.HOOK_MEM_INVALID, self._callback, page * PAGE, page * PAGE + PAGE)
         if self._stop_checks is not None:
             self._stop_checks.value = not self.active
         self._uc.flush_code()
         self._uc.flush_tlb()
+
+    def protect_again(self, start: int, end: int) -> None:
+        """Watch the pages of [start, end) as before, after the memory behind them was mapped anew."""
+        for page in self._pages:
+            if start <= page * PAGE < end and self._space.region_at(page * PAGE) is not None:
+                self._protect(page, library.PROT_READ | library.PROT_EXEC)
 
     def note_code(self, linear: int, size: int, *, paged: bool) -> None:
         """Remember where translated code lies; under paging only where in its page, whichever that is."""
@@ -138,7 +145,8 @@ class MemoryWatch:
             region = self._space.region_at(page * PAGE)
             writable = region is not None and region.writable
             rights = library.PROT_ALL if writable else library.PROT_READ | library.PROT_EXEC
-            self._protect(page, rights)
+            if region is not None:
+                self._protect(page, rights)
         self._hooks, self._pages, self._code = [], set(), {}
 
     # -- inside the engine ------------------------------------------------------------------------------------------
@@ -190,7 +198,8 @@ class MemoryWatch:
     def _store(self, address: int, size: int, value: int) -> None:
         region = self._space.region_at(address, size)
         if region is not None and region.writable:
-            self._space.memory.view[address : address + size] = value.to_bytes(size, "little")
+            place = address + region.shift
+            self._space.memory.view[place : place + size] = value.to_bytes(size, "little")
 
     def _holds(self, verb: str, address: int, size: int, *, told: bool) -> bool:
         return any(

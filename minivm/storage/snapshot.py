@@ -21,7 +21,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from minivm.core.memory import LARGEST_BYTES, PAGE
+from minivm.core.memory import LARGEST_BYTES, MOST_CARDS_BYTES, PAGE
 from minivm.core.plain import check_names, from_plain, join, to_plain
 from minivm.core.record import record
 from minivm.errors import SnapshotError
@@ -267,7 +267,7 @@ class _File:
         return self._data[self._at - length : self._at]
 
     def _table(self, name: str, size: int, blocks: Blocks) -> BlockTable:
-        end = SECTORS_END if name else self.header.memory.size // PAGE
+        end = SECTORS_END if name else (self.header.memory.size + MOST_CARDS_BYTES) // PAGE
         return BlockTable(_place(name), size, blocks, take=self._take, end=end)
 
     def fields(self) -> dict[str, Any]:
@@ -447,7 +447,7 @@ def _check_contents(contents: Contents) -> None:
         raise SnapshotError("config: is not a dict")
     if "" in contents.disks:
         raise SnapshotError("disks: one has no name")
-    _check_blocks("", contents.pages, PAGE, contents.memory_size // PAGE)
+    _check_blocks("", contents.pages, PAGE, (contents.memory_size + MOST_CARDS_BYTES) // PAGE)
     for name, sectors in contents.disks.items():
         _check_blocks(name, sectors, SECTOR, SECTORS_END)
 

@@ -199,7 +199,7 @@ class PicturePanel(ListingPanel):
         if region is None:
             self._seen[key] = 0, NOTHING
             return
-        data = space.memory.view[address : min(address + cell, region.end)]
+        data = space.memory.view[address + region.shift : min(address + cell, region.end) + region.shift]
         checksum, old = crc32(data), self._seen.get(key)
         if old is None or old[0] != checksum:
             self._seen[key] = checksum, kind_of(data, region.writable)
