@@ -178,7 +178,7 @@ def _sixteen(screen: TextScreen, cell: Cell) -> str:
 
 
 def _ansi(number: int) -> int:
-    return (number & 1) << 2 | number & 2 | (number & 4) >> 2 | (60 if number & 8 else 0)
+    return ((number & 1) << 2 | number & 2 | (number & 4) >> 2) + (60 if number & 8 else 0)
 
 
 def _without_colour(screen: TextScreen, cell: Cell) -> str:

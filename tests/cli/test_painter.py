@@ -68,6 +68,8 @@ def test_a_cursor_that_moves_or_hides_is_followed():
         ({}, 0x1E, "38;5;227;48;5;19"),
         ({"TERM": "xterm"}, 0x1E, "93;44"),
         ({"TERM": "xterm"}, 0x4A, "92;41"),
+        ({"TERM": "xterm"}, 0x0F, "97;40"),
+        ({"TERM": "xterm"}, 0x09, "94;40"),
         ({"NO_COLOR": "1"}, 0x70, "22;7"),
         ({"NO_COLOR": "1"}, 0x0F, "1"),
         ({"TERM": "xterm"}, 0x87, "37;40;5"),
