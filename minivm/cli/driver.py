@@ -53,7 +53,10 @@ class Face(Protocol):
 
 
 class Driver:
-    """Runs `machine` until it ends, the script is met, a limit is reached, or the user or a signal ends it."""
+    """Runs `machine` until it ends, the script is met, a limit is reached, or the user or a signal ends it.
+
+    `until` is a virtual time in nanoseconds since power-on.
+    """
 
     def __init__(
         self,
@@ -64,12 +67,13 @@ class Driver:
         script: Script,
         timeout: float | None = None,
         max_ticks: int | None = None,
+        until: int | None = None,
         gdb: "GdbServer | None" = None,
     ) -> None:
         assert machine.console is not None
         self._machine, self._face, self._pacing, self._script = machine, face, pacing, script
         self._console: HostConsole = machine.console
-        self._timeout, self._max_ticks = timeout, max_ticks
+        self._timeout, self._max_ticks, self._until = timeout, max_ticks, until
         self._gdb = gdb
         self._signalled: Ended | None = None
         self._in_piece = self._armed = False
@@ -110,6 +114,8 @@ class Driver:
             limits.append(max(self._script.next_look, machine.now + 1))
         if self._max_ticks is not None:
             limits.append(machine.now + self._max_ticks - machine.ticks)
+        if self._until is not None:
+            limits.append(self._until)
         return min(limits)
 
     def _catch_up(self) -> Ended:
@@ -178,6 +184,8 @@ class Driver:
             return Ended("timeout")
         if self._max_ticks is not None and self._machine.ticks >= self._max_ticks:
             return Ended("max-ticks")
+        if self._until is not None and self._machine.now >= self._until:
+            return Ended("time-over")
         return None
 
     def _seconds_left(self) -> float | None:

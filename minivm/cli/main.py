@@ -18,6 +18,7 @@ FAILED, WRONG_USAGE, BUG, INTERRUPTED, BROKEN_PIPE = 1, 2, 125, 130, 141
 COMMANDS = {
     "run": "boot a guest; its screen or serial line is the terminal's",
     "tui": "boot a guest in the full-screen debugger",
+    "screenshot": "run a guest for a while and write what its monitor shows, as PNG or SVG",
     "replay": "do a recorded run again and see whether it is the same",
     "snapshot": "save a whole machine, go on from it, and keep a tree of them",
     "compare": "run a guest twice in two ways and show where they part",

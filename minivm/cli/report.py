@@ -13,6 +13,7 @@ _WORDS = {
     "powered-off": "the guest powered off",
     "shutdown": "triple fault: the processor shut down",
     "script-met": "the script was met",
+    "time-over": "the time asked for is over",
     "quit": "ended by Ctrl-A X",
     "killed": "ended by gdb",
     "timeout": "timed out",
@@ -23,6 +24,7 @@ _WORDS = {
 TIMED_OUT = 124
 STATUSES = {
     "script-met": 0,
+    "time-over": 0,
     "quit": 0,
     "killed": 0,
     "timeout": TIMED_OUT,

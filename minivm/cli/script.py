@@ -41,15 +41,18 @@ class Step:
 class Script:
     """The steps still to do. `next_look` is when to `look` again, in virtual nanoseconds; None: all is done."""
 
-    def __init__(self, steps: Sequence[Step], began: int = 0) -> None:
+    def __init__(self, steps: Sequence[Step], began: int = 0, *, ends_the_run: bool = False) -> None:
         self._steps = deque(steps)
-        self._ends_the_run = bool(steps) and steps[-1].kind == "expect"
+        self._ends_the_run = ends_the_run or (bool(steps) and steps[-1].kind == "expect")
         self.next_look: int | None = began - began % POLL_NS + POLL_NS if steps else None
         self._deadline = began + PATIENCE_NS
 
     @property
     def met(self) -> bool:
-        """True when the last text has come. A script that ends in `--type` is never met: the guest goes on."""
+        """True when the last text has come. A script that ends in `--type` is never met: the guest goes on.
+
+        With `ends_the_run` it is met by its last key.
+        """
         return self._ends_the_run and not self._steps
 
     def look(self, console: HostConsole, now: int) -> None:
