@@ -19,6 +19,8 @@ STATUS_FAST_BACK_TO_BACK, STATUS_MEDIUM = 0x0080, 0x0200
 STATUS_ERRORS = 0xF900
 """The five status bits that a 1 clears: parity, system error, master abort, target abort in and out."""
 MULTIFUNCTION = 0x80
+QUMRANET, QEMU_MACHINE = 0x1AF4, 0x1100
+"""QEMU's subsystem numbers, by which firmware knows the virtual machine; the chips themselves have none."""
 ROM_INDEX = 6
 """The number under which `on_move` hears of the expansion ROM."""
 IO_END, MEMORY_END = 1 << 16, 1 << 32

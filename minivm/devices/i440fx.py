@@ -7,11 +7,19 @@ copies itself into RAM; SMRAM (72h) hides the memory of system management mode, 
 
 from collections.abc import Callable
 
-from minivm.core.pci import COMMAND, STATUS, STATUS_ERRORS, ConfigRegister, ConfigSpace, ConfigState, header
+from minivm.core.pci import (
+    COMMAND,
+    QEMU_MACHINE,
+    QUMRANET,
+    STATUS,
+    STATUS_ERRORS,
+    ConfigRegister,
+    ConfigSpace,
+    ConfigState,
+    header,
+)
 from minivm.core.record import record
 
-QUMRANET, QEMU_MACHINE = 0x1AF4, 0x1100
-"""QEMU's subsystem numbers, by which firmware knows the virtual machine; the chips themselves have none."""
 PAM = 0x59
 PAM_READ, PAM_WRITE = 1, 2
 SMRAM = 0x72

@@ -11,6 +11,8 @@ from minivm.core.device import Line, Wire
 from minivm.core.pci import (
     COMMAND,
     MULTIFUNCTION,
+    QEMU_MACHINE,
+    QUMRANET,
     STATUS,
     STATUS_FAST_BACK_TO_BACK,
     STATUS_MEDIUM,
@@ -22,7 +24,6 @@ from minivm.core.pci import (
     header,
 )
 from minivm.core.record import record
-from minivm.devices.i440fx import QEMU_MACHINE, QUMRANET
 
 PIRQ_ROUTES = 0x60
 ROUTE_OFF, ROUTE_IRQ = 0x80, 0x0F

@@ -4,10 +4,20 @@ QEMU's standard VGA (1234:1111, docs/specs/standard-vga.txt in its sources) is w
 video memory. The VGA's own ports and A0000h-BFFFFh stay where they are, whatever is written here.
 """
 
-from minivm.core.pci import COMMAND, INTERRUPT_LINE, ROM_INDEX, Bar, ConfigRegister, ConfigSpace, ConfigState, OnMove
+from minivm.core.pci import (
+    COMMAND,
+    INTERRUPT_LINE,
+    QEMU_MACHINE,
+    QUMRANET,
+    ROM_INDEX,
+    Bar,
+    ConfigRegister,
+    ConfigSpace,
+    ConfigState,
+    OnMove,
+)
 from minivm.core.pci import header as pci_header
 from minivm.core.record import record
-from minivm.devices.i440fx import QEMU_MACHINE, QUMRANET
 
 FRAMEBUFFER_BAR, FRAMEBUFFER_BYTES = 0, 16 << 20
 ROM_BYTES = 64 << 10
