@@ -20,7 +20,7 @@ from minivm.errors import ConfigError
 BOOT_KINDS = ("sector", "floppy", "disk", "iso", "linux", "flat", "multiboot", "elf")
 BOOT_LETTERS = {"a": "floppy", "c": "disk", "d": "cdrom"}
 """What the letters of a boot order stand for, as QEMU's -boot order has them."""
-DISPLAYS = ("auto", "text", "none")
+DISPLAYS = ("auto", "text", "none", "blocks", "sixel", "kitty")
 ENGINES = ("auto", "unicorn", "kvm")
 CLOCKS = ("ticks", "host")
 TRACE_KINDS = ("io", "irq", "int", "exc", "mode")
