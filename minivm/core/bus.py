@@ -34,6 +34,7 @@ class Bus:
 
     `size` is the number of addresses. `width` of a mapping is the widest access (1, 2 or 4 bytes) that its device
     understands; a wider one arrives as several, lowest address first, as the ISA bus splits a word for an 8-bit card.
+    `bursts` has the addresses whose devices can move data in bursts (`read_burst`, `write_burst`; engine/bursts.py).
     """
 
     def __init__(self, name: str, size: int) -> None:
@@ -42,6 +43,7 @@ class Bus:
         self.unclaimed: Unclaimed | None = None
         self._mappings: list[Mapping] = []
         self._by_address: dict[int, Mapping] = {}
+        self.bursts: dict[int, Mapping] = {}
 
     def map(self, base: int, length: int, port: Port, *, width: int = 1, name: str = "") -> None:
         """Let `port` answer at `length` addresses from `base`.
@@ -59,6 +61,15 @@ class Bus:
                 )
         self._mappings.append(wanted)
         self._by_address.clear()
+        if hasattr(port, "read_burst"):
+            self.bursts.update(dict.fromkeys(range(base, wanted.end), wanted))
+
+    def unmap(self, port: Port) -> None:
+        """Let nobody answer any more where `port` did; harmless when it was not mapped."""
+        self._mappings = [mapping for mapping in self._mappings if mapping.port is not port]
+        self._by_address.clear()
+        for address in [address for address, mapping in self.bursts.items() if mapping.port is port]:
+            del self.bursts[address]
 
     def mappings(self) -> list[Mapping]:
         """Return who is where, in order of address."""

@@ -52,6 +52,11 @@ class Clock:
         self._first = NEVER
         self._serial = 0
 
+    @property
+    def first_due(self) -> int:
+        """When the next alarm rings, quiet or not; `NEVER` while none is set."""
+        return self._first
+
     def at(self, due_ns: int, action: Callable[[], None], *, quiet: bool = False) -> Alarm:
         """Call `action` at the virtual time `due_ns`; a time in the past rings at the next advance."""
         alarm = Alarm(self, due_ns if due_ns > self.now else self.now, action)

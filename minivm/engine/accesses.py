@@ -7,6 +7,7 @@ from minivm.core.bus import Bus
 from minivm.core.clock import Clock
 from minivm.engine import library
 from minivm.engine.booking import IO_TICKS, Booking
+from minivm.engine.bursts import Bursts
 from minivm.engine.thunk import BlockCell
 
 PortAccess = Callable[[str, int, int, int], None]
@@ -16,7 +17,8 @@ PortAccess = Callable[[str, int, int, int], None]
 class Accesses:
     """What Unicorn calls for IN, OUT and addresses without memory.
 
-    `aim` sets the tick at which the run stops, after a chip has set an earlier alarm; `fail` keeps a host's error
+    `bursts` does what REP INS and OUTS repeat. `aim` sets the tick at which the run stops, after a chip has set an
+    earlier alarm; `fail` keeps a host's error
     until Unicorn has returned.
     """
 
@@ -28,6 +30,7 @@ class Accesses:
         clock: Clock,
         cell: BlockCell,
         booking: Booking,
+        bursts: Bursts,
         aim: Callable[[], None],
         fail: Callable[[BaseException], None],
     ) -> None:
@@ -38,6 +41,8 @@ class Accesses:
         self._cell = cell
         self._charge = booking.charge
         self._aim = aim
+        self._bursts = bursts
+        self._bursting = bursts.ports
         self._fail = fail
 
     def add_hooks(self, uc: library.Uc) -> None:
@@ -56,6 +61,8 @@ class Accesses:
                 self.listener("in", port, size, value)
             if self._clock.next_due < self._cell.limit:
                 self._aim()
+            if port in self._bursting and self.listener is None and self.before is None:
+                self.reads += self._bursts.after_in(port, size)
             return value
         except BaseException as error:
             self._fail(error)
@@ -73,6 +80,8 @@ class Accesses:
                 self.listener("out", port, size, value)
             if self._clock.next_due < self._cell.limit:
                 self._aim()
+            if port in self._bursting and self.listener is None and self.before is None:
+                self.writes += self._bursts.after_out(port, size)
         except BaseException as error:
             self._fail(error)
 

@@ -81,6 +81,11 @@ class InstructionCounter:
         self._callbacks = self._machine_code() if native else self._in_python()
 
     @property
+    def active(self) -> bool:
+        """True while instructions are counted."""
+        return bool(self._hooks)
+
+    @property
     def count(self) -> int:
         """Instructions executed while counting was on."""
         return self._cell.count

@@ -19,6 +19,7 @@ from minivm.engine import library, probes
 from minivm.engine.accesses import Accesses, PortAccess
 from minivm.engine.base import Attention, Breakpoint, Exit, Halted, Ran, Shutdown, Stopped
 from minivm.engine.booking import Booking
+from minivm.engine.bursts import Bursts
 from minivm.engine.cpustate import HF_INHIBIT_IRQ, IF, CpuHead, Registers
 from minivm.engine.delivery import Fault
 from minivm.engine.entrance import Entrance
@@ -109,9 +110,10 @@ class UnicornEngine:
             cpu=cpu, cell=cell, clock=clock, entrance=entrance, booking=booking, steps=steps, tlb=tlb, traps=traps,
             watch=watch,
         )  # fmt: skip
+        bursts = Bursts(ports=ports, clock=clock, cell=cell, processor=self, idle=self._nobody_looks)
         self._accesses = Accesses(
-            ports=ports, mmio=self.space.mmio, clock=clock, cell=cell, booking=booking, aim=self._runs.aim,
-            fail=traps.fail,
+            ports=ports, mmio=self.space.mmio, clock=clock, cell=cell, booking=booking, bursts=bursts,
+            aim=self._runs.aim, fail=traps.fail,
         )  # fmt: skip
 
     def _make_cell(self) -> BlockCell:
@@ -410,6 +412,12 @@ class UnicornEngine:
             self._cell.limit = 0
 
     # -- what the parts ask -------------------------------------------------------------------------------------
+    def _nobody_looks(self) -> bool:
+        """Tell whether nobody counts, watches or waits for single instructions."""
+        if self._cell.pages or self._cell.known or self._watch.active or self.coverage is not None:
+            return False
+        return self._counter is None or not self._counter.active
+
     def _look_over(self, address: int, size: int) -> bool:
         """Look at a block before it is executed for the first time; tell whether it must be stepped through."""
         self._watch.note_code(address, size, paged=not self._tlb.active)
