@@ -5,5 +5,6 @@ loaded when the first picture is made, so a text screen costs nothing of it.
 """
 
 from minivm.pictures.files import FORMATS, encode, save
+from minivm.pictures.monitor import Monitor, shows_pixels, text_of, words
 
-__all__ = ["FORMATS", "encode", "save"]
+__all__ = ["FORMATS", "Monitor", "encode", "save", "shows_pixels", "text_of", "words"]

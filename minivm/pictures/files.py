@@ -1,29 +1,12 @@
 """A machine's screen as a file: PNG or SVG, chosen by the name's end."""
 
 from pathlib import Path
-from typing import Protocol
 
-from minivm.core.picture import Picture
-from minivm.core.screen import TextScreen
 from minivm.errors import ConfigError
+from minivm.pictures.monitor import Monitor, shows_pixels
 
 FORMATS = ("png", "svg")
 LARGEST_SCALE = 16
-
-
-class Monitor(Protocol):
-    """Whoever has a screen: a machine or its console."""
-
-    @property
-    def graphics_mode(self) -> bool:
-        """True while the card shows pixels of the guest's own and no characters."""
-
-    @property
-    def screen(self) -> TextScreen:
-        """The characters; all blank in a graphics mode."""
-
-    def picture(self) -> Picture:
-        """Return the pixels, in a text mode drawn with the card's font."""
 
 
 def save(monitor: Monitor, path: str | Path, *, scale: int = 1) -> None:
@@ -65,16 +48,3 @@ def check_scale(scale: int) -> None:
     """Raise `ConfigError` for a scale that cannot be."""
     if not 1 <= scale <= LARGEST_SCALE:
         raise ConfigError(f"scale {scale} does not fit; give 1 to {LARGEST_SCALE}")
-
-
-def shows_pixels(monitor: object) -> bool:
-    """Tell whether a machine or console is in a graphics mode; one whose card knows none never is."""
-    return bool(getattr(monitor, "graphics_mode", False))
-
-
-def words(monitor: Monitor) -> str:
-    """Return one line about a graphics mode, like "graphics 320x200"; of a text mode "text 80x25"."""
-    if not shows_pixels(monitor):
-        return f"text {monitor.screen.columns}x{monitor.screen.rows}"
-    picture = monitor.picture()
-    return f"graphics {picture.width}x{picture.height}"

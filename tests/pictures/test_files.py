@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 from minivm.errors import ConfigError
-from minivm.pictures import encode, save
-from minivm.pictures.files import words
+from minivm.pictures import encode, save, text_of, words
 from minivm.pictures.svg import svg
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -83,5 +82,7 @@ def test_a_scale_that_cannot_be_is_refused(draw, monitor, scale):
 
 
 def test_one_line_tells_of_a_mode(draw, write, monitor):
-    assert words(monitor(draw(["rrr", "ggg"]), None)) == "graphics 3x2"
+    assert words(monitor(draw(["rrr", "ggg"]), None)) == "graphics 3x2, 2 colours"
+    assert text_of(monitor(draw(["rrr"]), None)) == "graphics 3x1, 1 colour"
     assert words(monitor(draw(["r"]), write(["", ""]), graphics_mode=False)) == "text 20x2"
+    assert text_of(monitor(None, write(["hi", ""]), graphics_mode=False)) == "hi"

@@ -1,0 +1,79 @@
+"""A picture as Sixel graphics: six rows of pixels at a time, one colour after the other.
+
+DEC STD 070, chapter 9, and the VT330/340 Programmer Reference Manual, volume 2, chapter 14. Own code, since a terminal
+that is painted twenty times a second wants strips of a picture and no library's widget.
+"""
+
+import re
+from functools import cache
+
+from minivm.core.picture import Picture
+from minivm.pictures.pixels import image_of
+
+MOST_COLOURS = 256
+BAND = 6
+"""A band is so many rows of pixels high."""
+_AS_SIXELS = bytes(range(0x3F, 0x7F)) + bytes(256 - 64)
+"""The six bits of a column, the top one lowest, become the characters ? to ~."""
+_REPEATED = re.compile(rb"([?-~])\1{3,}")
+_NOTHING = b"?"
+
+
+def sixel(picture: Picture) -> str:
+    """Return the control string that draws the picture at the cursor; pixels below it in the last band stay.
+
+    Colours are rounded to a hundredth, as Sixel counts; more than 256 become the 256 that fit best.
+    """
+    numbers, palette = _indexed(picture)
+    width = picture.width
+    rows = [numbers[start : start + width] for start in range(0, len(numbers), width)]
+    used = sorted(set(numbers))
+    colours = "".join("#{};2;{};{};{}".format(number, *_hundredths(palette, number)) for number in used)
+    bands = (_band(rows[top : top + BAND], width) for top in range(0, picture.height, BAND))
+    drawn = b"-".join(bands).decode("ascii")
+    return f'\x1bP0;1q"1;1;{width};{picture.height}{colours}{drawn}\x1b\\'
+
+
+def _indexed(picture: Picture) -> tuple[bytes, bytes]:
+    """Return a byte a pixel, and the palette that it counts in, three bytes a colour."""
+    from PIL import Image
+
+    image = image_of(picture)
+    found = image.getcolors(MOST_COLOURS)
+    if found is None:
+        image = image.quantize(MOST_COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        return image.tobytes(), bytes(image.getpalette() or ())
+    # Pillow finds colours of its palette by their upper six bits: all that a VGA's DAC has.
+    colours = Image.new("P", (1, 1))
+    palette = b"".join(bytes(colour) for _, colour in sorted(found) if isinstance(colour, tuple))
+    colours.putpalette(palette)
+    return image.quantize(palette=colours, dither=Image.Dither.NONE).tobytes(), palette.ljust(768, b"\0")
+
+
+def _hundredths(palette: bytes, number: int) -> tuple[int, ...]:
+    return tuple((level * 100 + 127) // 255 for level in palette[number * 3 : number * 3 + 3])
+
+
+def _band(rows: list[bytes], width: int) -> bytes:
+    """Return up to six rows as sixels: for each colour in them its columns, then back to the left for the next."""
+    lines = []
+    for number in set(b"".join(rows)):
+        bits = 0
+        for place, row in enumerate(rows):
+            if number in row:
+                bits |= int.from_bytes(row.translate(_marker(number, place)), "big")
+        line = bits.to_bytes(width, "big").translate(_AS_SIXELS).rstrip(_NOTHING)
+        lines.append(b"#%d%s" % (number, _REPEATED.sub(_repeat, line)))
+    return b"$".join(lines)
+
+
+@cache
+def _marker(number: int, place: int) -> bytes:
+    """Return the table that makes the colour `number` the bit of its place in the band, and all others nothing."""
+    table = bytearray(256)
+    table[number] = 1 << place
+    return bytes(table)
+
+
+def _repeat(match: "re.Match[bytes]") -> bytes:
+    return b"!%d%s" % (match.end() - match.start(), match[1])
