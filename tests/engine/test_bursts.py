@@ -164,3 +164,26 @@ def test_data_that_lands_on_code_is_what_runs_next() -> None:
             bench.machine.run(ticks=LONG)
             assert bytes(bench.memory[CODE + 0x40 : CODE + 0x68]) == bytes(range(40))
             assert drive.at == 40
+
+
+@pytest.mark.parametrize("ticks", [1_500, 20_000, 33_333, 90_001])
+def test_a_run_stops_where_it_would_without_bursts(ticks: int) -> None:
+    found = []
+    for kind in (Drive, BurstDrive):
+        bench, drive = started(kind, "32", program("32", out=False, size=2), 300)
+        with bench:
+            bench.machine.run(ticks=ticks)
+            found.append((bench.engine.position, drive.at, bench.cpu.as_dict()))
+    assert found[0] == found[1]
+
+
+def test_an_alarm_that_wakes_nobody_rings_between_the_same_two_accesses() -> None:
+    found: dict[type[Drive], list[int]] = {Drive: [], BurstDrive: []}
+    for kind, seen in found.items():
+        bench, drive = started(kind, "32", program("32", out=False, size=2), 100)
+        with bench:
+            for time in range(5_500, 90_000, 7_000):
+                bench.clock.at(time, lambda drive=drive, seen=seen: seen.append(drive.at), quiet=True)
+            bench.machine.run(ticks=LONG)
+    assert found[Drive] == found[BurstDrive]
+    assert len(found[Drive]) > 10
