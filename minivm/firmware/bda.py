@@ -3,7 +3,7 @@
 Programs read it as much as the BIOS does, so everything that the BIOS must remember lies here and nothing beside it.
 """
 
-from typing import overload
+from typing import Protocol, overload
 
 from minivm.core.memory import AddressSpace
 
@@ -11,6 +11,16 @@ BASE = 0x400
 SEGMENT = 0x40
 KEYBOARD_BUFFER, KEYBOARD_BUFFER_END = 0x1E, 0x3E
 """Offsets of the key buffer: 16 words, one of which stays empty."""
+
+
+class Area(Protocol):
+    """Memory in which fields have their places: this data area or the extended one."""
+
+    def load(self, offset: int, size: int) -> int:
+        """Read `size` bytes at `offset`."""
+
+    def store(self, offset: int, size: int, value: int) -> None:
+        """Write `size` bytes at `offset`."""
 
 
 class Field:
@@ -23,18 +33,19 @@ class Field:
     @overload
     def __get__(self, area: None, owner: type) -> "Field": ...
     @overload
-    def __get__(self, area: "BiosDataArea", owner: type) -> int: ...
+    def __get__(self, area: Area, owner: type) -> int: ...
 
-    def __get__(self, area: "BiosDataArea | None", owner: type) -> "Field | int":
+    def __get__(self, area: Area | None, owner: type) -> "Field | int":
         return self if area is None else area.load(self.offset, self.size)
 
-    def __set__(self, area: "BiosDataArea", value: int) -> None:
+    def __set__(self, area: Area, value: int) -> None:
         area.store(self.offset, self.size, value)
 
 
 class BiosDataArea:
     """The data area as attributes; every read and write goes to guest memory."""
 
+    extended_segment = Field(0x0E, 2)
     equipment = Field(0x10, 2)
     memory_kib = Field(0x13, 2)
     shift_flags = Field(0x17)

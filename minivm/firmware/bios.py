@@ -15,6 +15,7 @@ from minivm.firmware import rom, services
 from minivm.firmware.bda import BiosDataArea
 from minivm.firmware.boot import Boot, KernelEntry
 from minivm.firmware.disk import Disk, Disks
+from minivm.firmware.ebda import ExtendedDataArea
 from minivm.firmware.keyboard import Keyboard
 from minivm.firmware.serial import Serial
 from minivm.firmware.services import ROM_BASE, ROM_SEGMENT, TRAP_PORT, Board, Call, Handler
@@ -82,7 +83,7 @@ class Bios:
     ) -> None:
         self._rom = rom.image()
         tables = rom.rom_map(self._rom)
-        self.board = Board(space, ports, clock, BiosDataArea(space), trace or _silent)
+        self.board = Board(space, ports, clock, BiosDataArea(space), ExtendedDataArea(space), trace or _silent)
         self.video = Video(self.board, tables)
         self.keyboard = Keyboard(self.board)
         self.time = Time(self.board)

@@ -6,6 +6,7 @@ POST is a call of Python without the CPU, so that a kernel can be started direct
 from collections.abc import Callable, Iterable, Sequence
 
 from minivm.core.memory import KIB, MIB
+from minivm.firmware import ebda
 from minivm.firmware.disk import Disks, diskette_type, fixed_disk_table
 from minivm.firmware.rom import BASE, rom_map, vectors
 from minivm.firmware.services import ROM_SEGMENT, Board, Call
@@ -62,6 +63,7 @@ class Boot:
         """Fill vectors and data area, program the chips; the keyboard controller, which needs time, the ROM does."""
         self._fill_vectors()
         self._fill_data_area()
+        self._board.ebda.clear()
         self._write(_PIC_WRITES)
         self._write(_PIT_WRITES)
         self._board.out(SYSTEM_CONTROL_PORT, self._board.ports.read(SYSTEM_CONTROL_PORT, 1) & ~1 | A20_BIT)
@@ -99,7 +101,8 @@ class Boot:
         bda.store(0x78, 4, 0x14141414)  # printer timeouts, seconds
         bda.store(0x7C, 4, 0x01010101)  # serial timeouts, seconds
         bda.equipment = self._equipment(len(ports))
-        bda.memory_kib = CONVENTIONAL_KIB
+        bda.extended_segment = ebda.SEGMENT
+        bda.memory_kib = CONVENTIONAL_KIB - ebda.SIZE_KIB
         bda.keyboard_head = bda.keyboard_tail = bda.keyboard_start = 0x1E
         bda.keyboard_end = 0x3E
         bda.keyboard_flags_3 = 0x10  # the 101-key keyboard

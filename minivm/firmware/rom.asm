@@ -528,7 +528,7 @@ fixed_disk_irq:
 configuration_table:            ; INT 15h AH=C0h
         dw 8                    ; bytes that follow
         db 0FCh, 0, 0           ; an AT, submodel 0, revision 0
-        db 01110100b            ; second PIC, RTC, INT 09h calls INT 15h AH=4Fh; no EBDA
+        db 01110100b            ; second PIC, RTC, INT 09h calls INT 15h AH=4Fh; EBDA
         db 01000000b            ; INT 16h AH=09h
         db 0, 0, 0
         AT_OFFSET 0E739h

@@ -12,6 +12,7 @@ from minivm.core.memory import AddressSpace
 from minivm.core.record import record
 from minivm.engine.cpustate import CF, DS, ES, HF_SS32, ZF, Registers
 from minivm.firmware.bda import BiosDataArea
+from minivm.firmware.ebda import ExtendedDataArea
 
 ROM_SEGMENT = 0xF000
 ROM_BASE = 0xF0000
@@ -24,18 +25,20 @@ WAIT_OVER = 0x103
 PAUSED = 0x104
 RTC_INTERRUPT = 0x105
 UNHANDLED = 0x106
+BOOT_CD = 0x107
 
 CMOS_INDEX, CMOS_DATA = 0x70, 0x71
 
 
 @record
 class Board:
-    """What the services work with: memory, ports, time, the data area, and where to report."""
+    """What the services work with: memory, ports, time, the data areas, and where to report."""
 
     space: AddressSpace
     ports: Bus
     clock: Clock
     bda: BiosDataArea
+    ebda: ExtendedDataArea
     trace: Callable[[str], None]
 
     def out(self, port: int, value: int) -> None:

@@ -6,6 +6,7 @@ IBM PS/2 and PC BIOS Interface Technical Reference; ACPI 6.4 section 15.1 (INT 1
 from collections.abc import Callable
 
 from minivm.core.memory import KIB, MIB
+from minivm.firmware import ebda
 from minivm.firmware.power import PowerManagement
 from minivm.firmware.services import ROM_SEGMENT, Board, Call
 from minivm.firmware.time import Time
@@ -31,7 +32,8 @@ class System:
         self._functions: dict[int, Callable[[Call], bool]] = {
             0x24: self._a20, 0x4F: self._keyboard_intercept, 0x53: PowerManagement(board).call,
             0x83: self._event_wait, 0x85: _done, 0x86: self._wait, 0x87: self._move, 0x88: self._extended_memory,
-            0x90: _done, 0x91: _done, 0xC0: self._configuration, 0xE8: self._big_memory,
+            0x90: _done, 0x91: _done, 0xC0: self._configuration, 0xC1: _extended_area,
+            0xE8: self._big_memory,
         }  # fmt: skip
 
     def equipment(self, call: Call) -> None:
@@ -151,7 +153,9 @@ class System:
 
     def memory_map(self) -> list[tuple[int, int, int]]:
         """Return (base, length, type) of what is there: 1 is RAM, 2 the ROM and other reserved places."""
-        entries = [(0, CONVENTIONAL_KIB * KIB, RAM), (0xF0000, 0x10000, RESERVED)]
+        entries = [
+            (0, ebda.BASE, RAM), (ebda.BASE, ebda.SIZE_BYTES, RESERVED), (0xF0000, 0x10000, RESERVED),
+        ]  # fmt: skip
         if self._extended_kib():
             entries.append((MIB, self._extended_kib() * KIB, RAM))
         return entries
@@ -172,6 +176,12 @@ class System:
         call.set_es(ROM_SEGMENT)
         call.cpu.bx = CONFIGURATION_TABLE
         return _done(call)
+
+
+def _extended_area(call: Call) -> bool:
+    call.set_es(ebda.SEGMENT)
+    call.carry = False
+    return True
 
 
 def _done(call: Call) -> bool:

@@ -36,10 +36,10 @@ def test_every_vector_leads_into_the_rom_but_the_users(pc):
 def test_the_data_area_after_post(pc):
     bda = pc.bios.data_area
     assert (bda.com_port(0), bda.com_port(1)) == (0x3F8, 0)
-    assert (bda.equipment, bda.memory_kib, bda.disk_count) == (0x0223, 640, 1)
+    assert (bda.equipment, bda.memory_kib, bda.disk_count) == (0x0223, 639, 1)
     assert (bda.keyboard_head, bda.keyboard_tail, bda.keyboard_start, bda.keyboard_end) == (0x1E, 0x1E, 0x1E, 0x3E)
     assert (bda.video_mode, bda.columns, bda.crtc_port, bda.last_row) == (3, 80, 0x3D4, 24)
-    assert bda.load(0x0E, 2) == 0  # no extended data area
+    assert bda.load(0x0E, 2) == 0x9FC0  # the extended data area
 
 
 def test_the_interrupt_controllers_get_ibms_vectors(pc):

@@ -82,7 +82,7 @@ def test_the_data_area_is_filled():
     with finish("") as vm:
         found = {at: byte(vm, 0x400 + at) for at in (0x17, 0x49, 0x62, 0x75, 0x84, 0x96)}
         assert found == {0x17: 0, 0x49: 3, 0x62: 0, 0x75: 0, 0x84: 24, 0x96: 0x10}
-        assert words(vm, 1, 0x413) == (640,)
+        assert words(vm, 1, 0x413) == (639,)
         assert words(vm, 2, 0x41A) == (0x1E, 0x1E)
         assert words(vm, 2, 0x44A) == (80, 0x1000)
         assert words(vm, 2, 0x450) == (0, 0)
