@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from minivm.core.record import record
+from minivm.core.register_file import MaskedRegister, RegisterFile
 
 SIZE_BYTES = 256
 VENDOR, DEVICE, COMMAND, STATUS, REVISION, CLASS = 0x00, 0x02, 0x04, 0x06, 0x08, 0x09
@@ -40,21 +41,6 @@ class PciFunction(Protocol):
 
 
 @record
-class ConfigRegister:
-    """One register: `size` bytes at `offset`, little-endian numbers for all the rest.
-
-    `reset` is its value after RST#, `writable` are the bits that keep what is written, `clear` those that a written 1
-    clears. A bit in neither is read-only.
-    """
-
-    offset: int
-    size: int
-    reset: int = 0
-    writable: int = 0
-    clear: int = 0
-
-
-@record
 class Bar:
     """One window: `size` bytes, a power of two (I/O from 4, memory from 16, ROM from 2 KiB).
 
@@ -72,11 +58,11 @@ class Bar:
         return ROM_BAR if self.index == ROM_INDEX else BAR_0 + 4 * self.index
 
     @property
-    def register(self) -> ConfigRegister:
+    def register(self) -> MaskedRegister:
         """The register of the window: reading back all ones written shows its size (section 6.2.5.1)."""
         kind = 1 if self.io else 8 if self.prefetchable else 0
         enable = 1 if self.index == ROM_INDEX else 0
-        return ConfigRegister(self.offset, 4, kind, -self.size & 0xFFFF_FFFF | enable)
+        return MaskedRegister(self.offset, 4, kind, -self.size & 0xFFFF_FFFF | enable)
 
 
 def header(
@@ -89,17 +75,17 @@ def header(
     subsystem_vendor: int = 0,
     subsystem: int = 0,
     interrupt_pin: int = 0,
-) -> tuple[ConfigRegister, ...]:
+) -> tuple[MaskedRegister, ...]:
     """Return the read-only registers that every function has; `class_code` is 24 bits: class, subclass, interface."""
     return (
-        ConfigRegister(VENDOR, 2, vendor),
-        ConfigRegister(DEVICE, 2, device),
-        ConfigRegister(REVISION, 1, revision),
-        ConfigRegister(CLASS, 3, class_code),
-        ConfigRegister(HEADER_TYPE, 1, header_type),
-        ConfigRegister(SUBSYSTEM_VENDOR, 2, subsystem_vendor),
-        ConfigRegister(SUBSYSTEM, 2, subsystem),
-        ConfigRegister(INTERRUPT_PIN, 1, interrupt_pin),
+        MaskedRegister(VENDOR, 2, vendor),
+        MaskedRegister(DEVICE, 2, device),
+        MaskedRegister(REVISION, 1, revision),
+        MaskedRegister(CLASS, 3, class_code),
+        MaskedRegister(HEADER_TYPE, 1, header_type),
+        MaskedRegister(SUBSYSTEM_VENDOR, 2, subsystem_vendor),
+        MaskedRegister(SUBSYSTEM, 2, subsystem),
+        MaskedRegister(INTERRUPT_PIN, 1, interrupt_pin),
     )
 
 
@@ -119,7 +105,7 @@ class ConfigSpace:
 
     def __init__(
         self,
-        registers: Iterable[ConfigRegister],
+        registers: Iterable[MaskedRegister],
         *,
         bars: Iterable[Bar] = (),
         on_move: OnMove | None = None,
@@ -128,23 +114,11 @@ class ConfigSpace:
         self._bars = tuple(bars)
         self._on_move = on_move
         self._on_write = on_write
-        self._reset = bytearray(SIZE_BYTES)
-        self._writable, self._clear = bytearray(SIZE_BYTES), bytearray(SIZE_BYTES)
-        for register in (*registers, *(bar.register for bar in self._bars)):
-            place = slice(register.offset, register.offset + register.size)
-            self._reset[place] = register.reset.to_bytes(register.size, "little")
-            self._writable[place] = register.writable.to_bytes(register.size, "little")
-            self._clear[place] = register.clear.to_bytes(register.size, "little")
-        self._bytes = bytearray(self._reset)
+        self._registers = RegisterFile(SIZE_BYTES, (*registers, *(bar.register for bar in self._bars)))
+        self.get = self._registers.get
+        self.put = self._registers.put
+        self.read = self._registers.read
         self._windows: dict[int, int | None] = dict.fromkeys((bar.index for bar in self._bars), None)
-
-    def get(self, offset: int, size: int = 1) -> int:
-        """Return a register's value, for the chip that it belongs to."""
-        return int.from_bytes(self._bytes[offset : offset + size], "little")
-
-    def put(self, offset: int, size: int, value: int) -> None:
-        """Set a register from inside the chip, read-only bits as well; nobody is told."""
-        self._bytes[offset : offset + size] = value.to_bytes(size, "little")
 
     def window(self, index: int) -> int | None:
         """Return where window `index` begins, or None while it answers nowhere."""
@@ -153,36 +127,29 @@ class ConfigSpace:
     @property
     def is_master(self) -> bool:
         """Whether the function may master the bus (command register, bit 2)."""
-        return bool(self._bytes[COMMAND] & COMMAND_MASTER)
+        return bool(self.get(COMMAND) & COMMAND_MASTER)
 
     # --- Port ----------------------------------------------------------------------------------------------------
 
-    def read(self, offset: int, size: int) -> int:
-        """Return `size` bytes from `offset`; behind the end all bits are ones."""
-        return int.from_bytes(self._bytes[offset : offset + size].ljust(size, b"\xff"), "little")
-
     def write(self, offset: int, size: int, value: int) -> None:
         """Write the bits that can be written, clear those that a 1 clears, and tell of windows that changed."""
-        for place, byte in enumerate((value & ((1 << 8 * size) - 1)).to_bytes(size, "little"), offset):
-            if place < SIZE_BYTES:
-                kept = self._bytes[place] & ~self._writable[place] & ~(byte & self._clear[place])
-                self._bytes[place] = kept | byte & self._writable[place]
+        self._registers.write(offset, size, value)
         self._tell()
 
     # --- Device --------------------------------------------------------------------------------------------------
 
     def reset(self) -> None:
         """Return to the values after RST#: no window answers."""
-        self._bytes[:] = self._reset
+        self._registers.reset()
         self._tell()
 
     def state(self) -> ConfigState:
         """Return the bytes."""
-        return ConfigState(bytes(self._bytes))
+        return ConfigState(self._registers.data)
 
     def restore(self, state: ConfigState) -> None:
         """Take the bytes back and tell of the windows that are elsewhere now."""
-        self._bytes[:] = state.registers[:SIZE_BYTES].ljust(SIZE_BYTES, b"\0")
+        self._registers.restore(state.registers)
         self._tell()
 
     def _tell(self) -> None:
@@ -207,7 +174,7 @@ class ConfigSpace:
         """
         register = self.get(bar.offset, 4)
         base = register & -bar.size
-        on = self._bytes[COMMAND] & (COMMAND_IO if bar.io else COMMAND_MEMORY)
+        on = self.get(COMMAND) & (COMMAND_IO if bar.io else COMMAND_MEMORY)
         if not on or (bar.index == ROM_INDEX and not register & 1):
             return None
         return base if base and base + bar.size < (IO_END if bar.io else MEMORY_END) else None

@@ -13,12 +13,12 @@ from minivm.core.pci import (
     QUMRANET,
     STATUS,
     STATUS_ERRORS,
-    ConfigRegister,
     ConfigSpace,
     ConfigState,
     header,
 )
 from minivm.core.record import record
+from minivm.core.register_file import MaskedRegister
 
 PAM = 0x59
 PAM_READ, PAM_WRITE = 1, 2
@@ -28,28 +28,28 @@ SMRAM_SEGMENT = 0x02
 """Bits 2-0 are wired to 010b: A0000h-BFFFFh."""
 
 REGISTERS = (
-    ConfigRegister(COMMAND, 2, 0x0006, writable=0x0142),
-    ConfigRegister(STATUS, 2, 0x0280, clear=STATUS_ERRORS),
-    ConfigRegister(0x0D, 1, writable=0xF8),  # MLT: latency timer
-    ConfigRegister(0x50, 2, writable=0xFFFF),  # PMCCFG
-    ConfigRegister(0x52, 1, writable=0xFF),  # DETURBO
-    ConfigRegister(0x53, 1, 0x80, writable=0xFF),  # DBC: data buffers
-    ConfigRegister(0x54, 1, writable=0xFF),  # AXC: auxiliary control
-    ConfigRegister(0x55, 2, writable=0xFFFF),  # DRT: row types
-    ConfigRegister(0x57, 1, 0x01, writable=0xFF),  # DRAMC
-    ConfigRegister(0x58, 1, 0x10, writable=0xFF),  # DRAMT: timing
-    ConfigRegister(0x59, 1, writable=0x30),  # PAM0: F0000h-FFFFFh
-    ConfigRegister(0x5A, 4, writable=0x33333333),  # PAM1-4: C0000h-DFFFFh
-    ConfigRegister(0x5E, 2, writable=0x3333),  # PAM5-6: E0000h-EFFFFh
-    ConfigRegister(0x60, 4, 0x01010101, writable=0xFFFFFFFF),  # DRB0-3: where each row of DRAM ends
-    ConfigRegister(0x64, 4, 0x01010101, writable=0xFFFFFFFF),  # DRB4-7
-    ConfigRegister(0x68, 1, writable=0xFF),  # FDHC: fixed DRAM hole
-    ConfigRegister(0x70, 1, 0x20, writable=0xFF),  # MTT: multi-transaction timer
-    ConfigRegister(0x71, 1, 0x10, writable=0xFF),  # CLT: CPU latency
-    ConfigRegister(SMRAM, 1, SMRAM_SEGMENT, writable=SMRAM_OPEN | SMRAM_CLOSED | SMRAM_LOCK | SMRAM_ENABLE),
-    ConfigRegister(0x90, 1, writable=0xFF),  # ERRCMD
-    ConfigRegister(0x91, 1, clear=0x13),  # ERRSTS
-    ConfigRegister(0x93, 1, writable=0x0B),  # TRC: turbo reset control, without the reset itself, which is port CF9h
+    MaskedRegister(COMMAND, 2, 0x0006, writable=0x0142),
+    MaskedRegister(STATUS, 2, 0x0280, clear=STATUS_ERRORS),
+    MaskedRegister(0x0D, 1, writable=0xF8),  # MLT: latency timer
+    MaskedRegister(0x50, 2, writable=0xFFFF),  # PMCCFG
+    MaskedRegister(0x52, 1, writable=0xFF),  # DETURBO
+    MaskedRegister(0x53, 1, 0x80, writable=0xFF),  # DBC: data buffers
+    MaskedRegister(0x54, 1, writable=0xFF),  # AXC: auxiliary control
+    MaskedRegister(0x55, 2, writable=0xFFFF),  # DRT: row types
+    MaskedRegister(0x57, 1, 0x01, writable=0xFF),  # DRAMC
+    MaskedRegister(0x58, 1, 0x10, writable=0xFF),  # DRAMT: timing
+    MaskedRegister(0x59, 1, writable=0x30),  # PAM0: F0000h-FFFFFh
+    MaskedRegister(0x5A, 4, writable=0x33333333),  # PAM1-4: C0000h-DFFFFh
+    MaskedRegister(0x5E, 2, writable=0x3333),  # PAM5-6: E0000h-EFFFFh
+    MaskedRegister(0x60, 4, 0x01010101, writable=0xFFFFFFFF),  # DRB0-3: where each row of DRAM ends
+    MaskedRegister(0x64, 4, 0x01010101, writable=0xFFFFFFFF),  # DRB4-7
+    MaskedRegister(0x68, 1, writable=0xFF),  # FDHC: fixed DRAM hole
+    MaskedRegister(0x70, 1, 0x20, writable=0xFF),  # MTT: multi-transaction timer
+    MaskedRegister(0x71, 1, 0x10, writable=0xFF),  # CLT: CPU latency
+    MaskedRegister(SMRAM, 1, SMRAM_SEGMENT, writable=SMRAM_OPEN | SMRAM_CLOSED | SMRAM_LOCK | SMRAM_ENABLE),
+    MaskedRegister(0x90, 1, writable=0xFF),  # ERRCMD
+    MaskedRegister(0x91, 1, clear=0x13),  # ERRSTS
+    MaskedRegister(0x93, 1, writable=0x0B),  # TRC: turbo reset control, without the reset itself, which is port CF9h
 )
 
 Pam = Callable[[int, int, bool, bool], None]

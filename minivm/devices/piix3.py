@@ -17,13 +17,13 @@ from minivm.core.pci import (
     STATUS_FAST_BACK_TO_BACK,
     STATUS_MEDIUM,
     Bar,
-    ConfigRegister,
     ConfigSpace,
     ConfigState,
     OnMove,
     header,
 )
 from minivm.core.record import record
+from minivm.core.register_file import MaskedRegister
 
 PIRQ_ROUTES = 0x60
 ROUTE_OFF, ROUTE_IRQ = 0x80, 0x0F
@@ -32,32 +32,32 @@ IDE_TIMING = 0x40
 BUS_MASTER_BAR, BUS_MASTER_PORTS = 4, 16
 
 ISA_REGISTERS = (
-    ConfigRegister(COMMAND, 2, 0x0007, writable=0x0108),
-    ConfigRegister(STATUS, 2, STATUS_MEDIUM, clear=0x7800),
-    ConfigRegister(0x4C, 1, 0x4D, writable=0xFF),  # IORT: I/O recovery
-    ConfigRegister(0x4E, 2, 0x0003, writable=0x01FF),  # XBCS: chip selects of the X-bus
-    ConfigRegister(PIRQ_ROUTES, 4, 0x80808080, writable=0x8F8F8F8F),
-    ConfigRegister(0x69, 1, 0x02, writable=0xFE),  # TOM: top of memory
-    ConfigRegister(0x6A, 2, writable=0x8050, clear=0x0002),  # MSTAT
-    ConfigRegister(0x70, 1, 0x80, writable=0xEF),  # MBIRQ0: motherboard interrupt
-    ConfigRegister(0x76, 2, 0x0C0C, writable=0x8F8F),  # MBDMA0-1
-    ConfigRegister(0x78, 2, 0x0002, writable=0xFFFF),  # PCSC: programmable chip select
-    ConfigRegister(0x80, 1, writable=0x7F),  # APICBASE
-    ConfigRegister(0x82, 1, writable=0x0F),  # DLC: deterministic latency
-    ConfigRegister(0xA0, 1, 0x08, writable=0x1F),  # SMICNTL
-    ConfigRegister(0xA2, 2, writable=0x01FF),  # SMIEN
-    ConfigRegister(0xA4, 4, writable=0xFFFFFFFF),  # SEE
-    ConfigRegister(0xA8, 1, 0x0F, writable=0xFF),  # FTMR
-    ConfigRegister(0xAA, 2, writable=0x01FF),  # SMIREQ
-    ConfigRegister(0xAC, 1, writable=0xFF),  # CTLTMR
-    ConfigRegister(0xAE, 1, writable=0xFF),  # CTHTMR
+    MaskedRegister(COMMAND, 2, 0x0007, writable=0x0108),
+    MaskedRegister(STATUS, 2, STATUS_MEDIUM, clear=0x7800),
+    MaskedRegister(0x4C, 1, 0x4D, writable=0xFF),  # IORT: I/O recovery
+    MaskedRegister(0x4E, 2, 0x0003, writable=0x01FF),  # XBCS: chip selects of the X-bus
+    MaskedRegister(PIRQ_ROUTES, 4, 0x80808080, writable=0x8F8F8F8F),
+    MaskedRegister(0x69, 1, 0x02, writable=0xFE),  # TOM: top of memory
+    MaskedRegister(0x6A, 2, writable=0x8050, clear=0x0002),  # MSTAT
+    MaskedRegister(0x70, 1, 0x80, writable=0xEF),  # MBIRQ0: motherboard interrupt
+    MaskedRegister(0x76, 2, 0x0C0C, writable=0x8F8F),  # MBDMA0-1
+    MaskedRegister(0x78, 2, 0x0002, writable=0xFFFF),  # PCSC: programmable chip select
+    MaskedRegister(0x80, 1, writable=0x7F),  # APICBASE
+    MaskedRegister(0x82, 1, writable=0x0F),  # DLC: deterministic latency
+    MaskedRegister(0xA0, 1, 0x08, writable=0x1F),  # SMICNTL
+    MaskedRegister(0xA2, 2, writable=0x01FF),  # SMIEN
+    MaskedRegister(0xA4, 4, writable=0xFFFFFFFF),  # SEE
+    MaskedRegister(0xA8, 1, 0x0F, writable=0xFF),  # FTMR
+    MaskedRegister(0xAA, 2, writable=0x01FF),  # SMIREQ
+    MaskedRegister(0xAC, 1, writable=0xFF),  # CTLTMR
+    MaskedRegister(0xAE, 1, writable=0xFF),  # CTHTMR
 )
 IDE_REGISTERS = (
-    ConfigRegister(COMMAND, 2, writable=0x0005),
-    ConfigRegister(STATUS, 2, STATUS_MEDIUM | STATUS_FAST_BACK_TO_BACK, clear=0x3800),
-    ConfigRegister(0x0D, 1, writable=0xF0),  # MLT
-    ConfigRegister(IDE_TIMING, 4, writable=0xFFFFFFFF),  # IDETIM of both channels; bit 15 of each: decode its ports
-    ConfigRegister(0x44, 1, writable=0xFF),  # SIDETIM
+    MaskedRegister(COMMAND, 2, writable=0x0005),
+    MaskedRegister(STATUS, 2, STATUS_MEDIUM | STATUS_FAST_BACK_TO_BACK, clear=0x3800),
+    MaskedRegister(0x0D, 1, writable=0xF0),  # MLT
+    MaskedRegister(IDE_TIMING, 4, writable=0xFFFFFFFF),  # IDETIM of both channels; bit 15 of each: decode its ports
+    MaskedRegister(0x44, 1, writable=0xFF),  # SIDETIM
 )
 
 

@@ -11,20 +11,20 @@ from minivm.core.pci import (
     QUMRANET,
     ROM_INDEX,
     Bar,
-    ConfigRegister,
     ConfigSpace,
     ConfigState,
     OnMove,
 )
 from minivm.core.pci import header as pci_header
 from minivm.core.record import record
+from minivm.core.register_file import MaskedRegister
 
 FRAMEBUFFER_BAR, FRAMEBUFFER_BYTES = 0, 16 << 20
 ROM_BYTES = 64 << 10
 REGISTERS = (
-    ConfigRegister(COMMAND, 2, writable=0x0007),
-    ConfigRegister(0x0C, 1, writable=0xFF),  # cache line size
-    ConfigRegister(INTERRUPT_LINE, 1, writable=0xFF),
+    MaskedRegister(COMMAND, 2, writable=0x0007),
+    MaskedRegister(0x0C, 1, writable=0xFF),  # cache line size
+    MaskedRegister(INTERRUPT_LINE, 1, writable=0xFF),
 )
 
 

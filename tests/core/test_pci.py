@@ -4,12 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minivm.core.pci import ROM_INDEX, Bar, ConfigRegister, ConfigSpace, ConfigState, header
+from minivm.core.pci import ROM_INDEX, Bar, ConfigSpace, ConfigState, header
+from minivm.core.register_file import MaskedRegister
 
 IDENTITY = header(vendor=0x8086, device=0x7010, class_code=0x010180, revision=0x42, subsystem_vendor=0x1AF4,
                   subsystem=0x1100, interrupt_pin=1)  # fmt: skip
-COMMAND = ConfigRegister(0x04, 2, writable=0x0007)
-STATUS = ConfigRegister(0x06, 2, 0x0280, clear=0xF900)
+COMMAND = MaskedRegister(0x04, 2, writable=0x0007)
+STATUS = MaskedRegister(0x06, 2, 0x0280, clear=0xF900)
 IO, MEMORY, ROM = Bar(4, 16, io=True), Bar(0, 1 << 20, prefetchable=True), Bar(ROM_INDEX, 64 << 10)
 
 
@@ -142,7 +143,7 @@ def test_a_state_of_the_wrong_length_makes_no_space_of_another_size(space):
 
 def test_the_chip_hears_of_each_write():
     heard = []
-    space = ConfigSpace((ConfigRegister(0x40, 1, writable=0xFF),), on_write=lambda: heard.append(space.get(0x40)))
+    space = ConfigSpace((MaskedRegister(0x40, 1, writable=0xFF),), on_write=lambda: heard.append(space.get(0x40)))
     space.write(0x40, 1, 0x12)
     space.reset()
     assert heard == [0x12, 0]
@@ -159,7 +160,7 @@ REGISTERS = st.lists(
 
 @given(REGISTERS, ACCESSES)
 def test_any_writes_agree_with_a_model_of_the_masks(registers, accesses):
-    space = ConfigSpace([ConfigRegister(at, 1, *rest) for at, *rest in registers])
+    space = ConfigSpace([MaskedRegister(at, 1, *rest) for at, *rest in registers])
     model = {at: rest for at, *rest in registers}
     values = {at: rest[0] for at, rest in model.items()}
     for at, size, value in accesses:

@@ -3,13 +3,14 @@
 import pytest
 
 from minivm.core.bus import Bus
-from minivm.core.pci import ConfigRegister, ConfigSpace
+from minivm.core.pci import ConfigSpace
+from minivm.core.register_file import MaskedRegister
 from minivm.devices.pci_host import PciHost, PciHostState
 from minivm.devices.reset_control import ResetControl
 
 
 def function(device):
-    return ConfigSpace((ConfigRegister(0, 4, device << 16 | 0x8086), ConfigRegister(0x40, 4, writable=0xFFFF_FFFF)))
+    return ConfigSpace((MaskedRegister(0, 4, device << 16 | 0x8086), MaskedRegister(0x40, 4, writable=0xFFFF_FFFF)))
 
 
 @pytest.fixture
