@@ -82,7 +82,7 @@ def _kind_of_elf(head: bytes, name: str) -> str:
 
 
 def _kind_of_bootable(head: bytes, size: int) -> str:
-    if head[0x202:0x206] == b"HdrS":  # Documentation/arch/x86/boot.rst, "The real-mode kernel header"
+    if head.startswith(b"HdrS", 0x202):  # Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header"
         return "linux"
     if head.startswith(_ISO_MARK, _ISO_OFFSET):
         return "iso"

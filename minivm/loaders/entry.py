@@ -80,7 +80,7 @@ def _set_mode(processor: Processor, entry: Entry) -> None:
 
 def _set_real_segments(head: CpuHead, entry: Entry) -> None:
     for index in (ES, DS, FS, GS, SS):
-        selector = {SS: entry.ss, DS: entry.ds, ES: entry.ds}.get(index, 0)
+        selector = {SS: entry.ss, DS: entry.ds, ES: entry.ds}.get(index, entry.fs)
         _set(head.segs[index], selector, selector << 4, 0xFFFF, _REAL_DATA)
     _set(head.segs[CS], entry.cs, entry.cs << 4, 0xFFFF, _REAL_CODE)
     _set(head.idt, 0, 0, 0x3FF, 0)

@@ -38,9 +38,9 @@ MOST_ATA_DRIVES = 4
 class Entry:
     """How the CPU starts when no BIOS starts it.
 
-    "real": at `cs`:`ip` with DS = ES = `ds` and SS = `ss`. "protected": 32-bit, all segments flat, paging off, at the
-    physical address `ip`. "long": 64-bit with the first 4 GiB mapped to themselves by the tables at `cr3`. `registers`
-    are (name, value) pairs as `Registers` has them; those not named are 0.
+    "real": at `cs`:`ip` with DS = ES = `ds`, SS = `ss` and FS = GS = `fs`. "protected": 32-bit, all segments flat,
+    paging off, at the physical address `ip`. "long": 64-bit with the first 4 GiB mapped to themselves by the tables at
+    `cr3`. `registers` are (name, value) pairs as `Registers` has them; those not named are 0.
     """
 
     mode: Mode
@@ -49,6 +49,7 @@ class Entry:
     cs: int = 0
     ds: int = 0
     ss: int = 0
+    fs: int = 0
     interrupts: bool = False
     gdt_base: int = 0
     gdt_limit: int = 0
@@ -166,4 +167,8 @@ def _load(kind: str, image: Image, config: MachineConfig, memory_map: MemoryMap)
             from minivm.loaders import multiboot
 
             return multiboot.load(image, config, memory_map)
-    raise ImageError(f"{image.name}: is a Linux bzImage, which does not boot yet")
+        case "linux":
+            from minivm.loaders import linux
+
+            return linux.load(image, config, memory_map)
+    raise AssertionError(kind)
