@@ -195,7 +195,7 @@ class AddressSpace:
 
     `load` and `store` never raise: they do what the wires do. `a20_mask` is ANDed onto every address first
     (IBM PC AT Technical Reference, "Address bit 20"). The `regions` may change while the guest runs (`show`, `hide`);
-    `map_listeners` hear of the addresses [start, end) where they did.
+    `map_listeners` hear of the addresses [start, end) where they did. `refused` is told of writes to ROM.
     """
 
     def __init__(self, memory: Memory, mmio: Bus, regions: list[Region]) -> None:
@@ -204,23 +204,39 @@ class AddressSpace:
         self.regions = sorted(regions, key=lambda region: region.base)
         self.a20_mask = ~0
         self.map_listeners: list[WriteListener] = []
+        self.refused: Callable[[int, bytes], None] | None = None
 
     def show(self, region: Region) -> None:
         """Let `region` answer, in place of whatever answered at its addresses."""
-        self._replace(region.base, region.end, [region])
+        self.replace(region.base, region.end, [region])
 
     def hide(self, base: int, length: int) -> None:
         """Let the memory-mapped I/O bus answer at [base, base + length)."""
-        self._replace(base, base + length, [])
+        self.replace(base, base + length, [])
 
-    def _replace(self, start: int, end: int, new: list[Region]) -> None:
+    def replace(self, start: int, end: int, new: Iterable[Region]) -> None:
+        """Let the `new` regions and, around them, the memory-mapped I/O bus answer at [start, end)."""
         kept = [part for region in self.regions for part in _without(region, start, end)]
-        regions = sorted([*kept, *new], key=lambda region: region.base)
+        regions = _joined(sorted([*kept, *new], key=lambda region: region.base))
         if regions == self.regions:
             return
         self.regions = regions
         for listener in self.map_listeners:
             listener(start, end)
+
+    def show_behind(self, region: Region) -> None:
+        """Let `region` answer where neither RAM nor ROM does."""
+        free = [region]
+        for other in self.regions:
+            free = [part for one in free for part in _without(one, other.base, other.end)]
+        for part in free:
+            self.show(part)
+
+    def withdraw(self, region: Region) -> None:
+        """Let `region` answer nowhere any more, wherever it still does."""
+        for other in self.regions:
+            if other.shift == region.shift and region.base <= other.base and other.end <= region.end:
+                self.hide(other.base, other.length)
 
     def region_at(self, address: int, length: int = 1) -> Region | None:
         """Return the region that holds all of [address, address + length), or None."""
@@ -245,8 +261,7 @@ class AddressSpace:
         address &= self.a20_mask
         region = self.region_at(address, size)
         if region is not None:
-            if region.writable:
-                self.put(region, address, value.to_bytes(size, "little"))
+            self._store(region, address, value.to_bytes(size, "little"))
         elif size == 1:
             if address < self.mmio.size:
                 self.mmio.write(address, 1, value)
@@ -275,8 +290,14 @@ class AddressSpace:
             if region is None:
                 for place in range(start, end):
                     self.store(place, 1, data[place - address])
-            elif region.writable:
-                self.put(region, start, data[start - address : end - address])
+            else:
+                self._store(region, start, data[start - address : end - address])
+
+    def _store(self, region: Region, address: int, data: bytes) -> None:
+        if region.writable:
+            self.put(region, address, data)
+        elif self.refused is not None:
+            self.refused(address, data)
 
     def put(self, region: Region, address: int, data: bytes) -> None:
         """Put `data` at `address`, all of which lies in `region`, and let the engine know."""
@@ -313,6 +334,22 @@ class AddressSpace:
         half = size // 2
         self.store(address, half, value & ((1 << (8 * half)) - 1))
         self.store(address + half, half, value >> (8 * half))
+
+
+def _joined(regions: list[Region]) -> list[Region]:
+    """Return the ascending `regions` with neighbours that are alike made one."""
+    joined: list[Region] = []
+    for region in regions:
+        last = joined[-1] if joined else None
+        if last is not None and last.end == region.base and _alike(last, region):
+            joined[-1] = Region(last.base, last.length + region.length, last.writable, last.shift)
+        else:
+            joined.append(region)
+    return joined
+
+
+def _alike(one: Region, other: Region) -> bool:
+    return (one.writable, one.shift) == (other.writable, other.shift)
 
 
 def _without(region: Region, start: int, end: int) -> list[Region]:

@@ -14,7 +14,7 @@ from minivm.core.memory import KIB, MIB, PAGE, AddressSpace, Region
 from minivm.engine import library
 
 _HIGHEST_MMIO = 1 << 40  # as many physical address bits as the emulated processor has
-_CUTS = (640 * KIB, 704 * KIB, 736 * KIB, 768 * KIB, MIB, 1 << 32)
+_CUTS = (640 * KIB, 704 * KIB, 736 * KIB, 768 * KIB, 960 * KIB, MIB, 1 << 32)
 """Nothing is mapped across these: what changes between two of them leaves the code outside alone."""
 
 Callbacks = Callable[[int], tuple[Any, Any]]
@@ -37,7 +37,7 @@ class PhysicalMap:
         self._callbacks: dict[int, tuple[Any, Any]] = {}
         self._host = ctypes.addressof((ctypes.c_char * 0).from_buffer(space.memory.buffer))
         self._mapped: list[Mapped] = []
-        self._refused = library.MEMORY_CALLBACK(_on_refused)
+        self._refused = library.MEMORY_CALLBACK(self._on_refused)
         self._hooks: dict[tuple[int, int], int] = {}
         self._lay(one for one in _pieces(space, 0, _HIGHEST_MMIO) if one.region is not None)
 
@@ -85,6 +85,13 @@ class PhysicalMap:
         if not region.writable:
             self._uc.make_read_only(one.start, length)
 
+    def _on_refused(  # noqa: PLR0917 - Unicorn calls it so
+        self, uc: int, access: int, address: int, size: int, value: int, data: int
+    ) -> bool:
+        if access == library.MEM_WRITE_PROT and self._space.refused is not None:
+            self._space.refused(address, (value & (1 << 8 * size) - 1).to_bytes(size, "little"))
+        return access in (library.MEM_WRITE_PROT, library.MEM_FETCH_PROT)
+
 
 def _pieces(space: AddressSpace, start: int, end: int) -> list[Mapped]:
     """Return what the address space has in [start, end), cut where nothing may be mapped across."""
@@ -99,9 +106,3 @@ def _region_for(space: AddressSpace, start: int, end: int) -> Region | None:
     """Return the region behind [start, end), when Unicorn can map it: in whole pages."""
     region = space.region_at(start, end - start)
     return None if region is None or start % PAGE or end % PAGE else region
-
-
-def _on_refused(  # noqa: PLR0917 - Unicorn calls it so
-    uc: int, access: int, address: int, size: int, value: int, data: int
-) -> bool:
-    return access in (library.MEM_WRITE_PROT, library.MEM_FETCH_PROT)
