@@ -28,7 +28,8 @@ every_mutant = pytest.mark.parametrize("mutant", MUTANTS)
 
 def mutated(chip, right, wrong):
     """Return the module of a chip with one mistake in it."""
-    path = DEVICES / f"{chip}.py"
+    path = DEVICES / f"{chip.replace('.', '/')}.py"
+    path = path if path.exists() else DEVICES / chip / "__init__.py"
     source = path.read_text()
     assert source.count(right) == 1, f"{path.name} has {source.count(right)} times {right!r}"
     module = types.ModuleType(f"minivm.devices.{chip}")
