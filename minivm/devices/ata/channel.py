@@ -187,6 +187,7 @@ class AtaChannel:
         for unit in self.units:
             if unit is not None:
                 unit.reset(hard=hard)
+                unit.device = 0
         self._settle()
 
     def _arm(self, due: int, doing: str) -> None:

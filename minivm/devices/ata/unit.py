@@ -92,7 +92,7 @@ class Unit:
         self._changed = changed
         self._alarm: Alarm | None = None
         self.direction = ""
-        self.position = 0
+        self.position = self.device = 0
         drive.attach(self)
         self.reset(hard=True)
 
@@ -101,7 +101,6 @@ class Unit:
         self._cancel()
         self.registers = bytearray(6)
         self.previous = bytearray(6)
-        self.device = 0
         self.interrupt = False
         self._clear_transfer()
         self.next_step = ""
