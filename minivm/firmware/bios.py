@@ -116,7 +116,7 @@ class Bios:
             services.POST: self._post_from_rom, services.KERNEL: self._enter_kernel,
             services.BOOT_CANDIDATE: self.boot.candidate, services.WAIT_OVER: time.wait_over,
             services.PAUSED: self.keyboard.paused, services.RTC_INTERRUPT: time.rtc_interrupt,
-            services.UNHANDLED: self._unhandled,
+            services.UNHANDLED: self._unhandled, services.VBE_WINDOW: self.video.vbe.far_window,
         }  # fmt: skip
 
     def _post_from_rom(self, call: Call) -> None:

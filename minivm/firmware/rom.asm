@@ -20,6 +20,7 @@ SERVICE_WAIT_OVER       equ 103h
 SERVICE_PAUSED          equ 104h
 SERVICE_RTC_INTERRUPT   equ 105h
 SERVICE_UNHANDLED       equ 106h
+SERVICE_VBE_WINDOW      equ 110h
 
 BOOT_STACK      equ 6F00h       ; below the boot sector, as other BIOSes leave it
 BDA_SEGMENT     equ 40h
@@ -84,11 +85,11 @@ font_8x8_upper: incbin "font8x8hi.bin"
 fixed_disk_tables:              ; filled by POST, one row of 16 bytes for each of the two first hard disks (INT 41h, 46h)
         times 32 db 0
 video_functionality:            ; INT 10h AH=1Bh points here: which modes and functions exist
-        dd 0000E0FFh            ; modes 0-7 and 0Dh-13h
-        db 0, 0, 0, 0
+        db 0FFh, 0E0h, 0Fh, 0   ; modes 0-7 and 0Dh-13h
+        db 0, 0, 0
         db 7                    ; 200, 350 and 400 scan lines
         db 2, 8                 ; two fonts at once out of eight
-        dw 0CFDh
+        dw 0EFFh                ; all but a light pen
         times 16 - ($ - video_functionality) db 0
 video_save_pointers:            ; 40:A8 points here; no override is active
         dd 0, 0, 0, 0, 0, 0, 0
@@ -378,6 +379,10 @@ video_services:
         TRAP 10h
         iret
 
+vbe_window:                     ; a far call; AX and DX may change
+        TRAP SERVICE_VBE_WINDOW
+        retf
+
 equipment_services:
         TRAP 11h
         iret
@@ -584,6 +589,7 @@ dummy:
         AT_OFFSET 0FFE0h        ; for MiniVM itself: where its tables are
         dw font_8x14, font_8x16, font_8x8, font_8x8_upper
         dw fixed_disk_tables, video_functionality, video_save_pointers
+        dw vbe_window
         AT_OFFSET 0FFF0h
         jmp 0F000h:0E05Bh
         db "01/01/26"

@@ -8,7 +8,7 @@ SIZE_BYTES = 0x1_0000
 BASE = 0xF0000
 VECTOR_TABLE = 0xFEF3
 MAP_OFFSET = 0xFFE0
-"""Where the ROM says the offsets of its own tables, seven words."""
+"""Where the ROM says the offsets of its own tables, eight words."""
 
 
 @record
@@ -22,6 +22,7 @@ class RomMap:
     fixed_disk_tables: int
     video_functionality: int
     video_save_pointers: int
+    window_function: int
 
 
 def image() -> bytes:
@@ -31,7 +32,7 @@ def image() -> bytes:
 
 def rom_map(rom: bytes) -> RomMap:
     """Return where the tables of `rom` lie."""
-    return RomMap(*(word(rom, MAP_OFFSET + 2 * index) for index in range(7)))
+    return RomMap(*(word(rom, MAP_OFFSET + 2 * index) for index in range(8)))
 
 
 def vectors(rom: bytes) -> dict[int, int]:

@@ -7,9 +7,12 @@ from minivm.firmware.services import Board
 
 ATTRIBUTE, ATTRIBUTE_READ, MISCELLANEOUS, SEQUENCER = 0x3C0, 0x3C1, 0x3C2, 0x3C4
 PEL_MASK, PEL_READ_INDEX, PEL_WRITE_INDEX, PEL_DATA, GRAPHICS = 0x3C6, 0x3C7, 0x3C8, 0x3C9, 0x3CE
+FEATURE_READ, MISCELLANEOUS_READ = 0x3CA, 0x3CC
 PALETTE_ON = 0x20  # index bit 5: the screen shows again
 MODE_CONTROL, OVERSCAN, PLANE_ENABLE, PANNING, COLOR_SELECT = 0x10, 0x11, 0x12, 0x13, 0x14
 BLINK, P54_SELECT = 0x08, 0x80  # bits of the attribute mode control
+MAP_MASK, CHARACTER_MAP, MEMORY_MODE = 2, 3, 4  # of the sequencer
+READ_MAP, GRAPHICS_MODE, MISCELLANEOUS_GRAPHICS, BIT_MASK = 4, 5, 6, 8  # of the graphics controller
 
 
 def set_crtc(board: Board, index: int, value: int) -> None:
@@ -21,9 +24,7 @@ def set_crtc(board: Board, index: int, value: int) -> None:
 
 def crtc(board: Board, index: int) -> int:
     """Read a CRT controller register."""
-    port = board.bda.crtc_port
-    board.out(port, index)
-    return board.ports.read(port + 1, 1)
+    return indexed(board, board.bda.crtc_port, index)
 
 
 def set_crtc_word(board: Board, index: int, value: int) -> None:
@@ -36,6 +37,12 @@ def set_indexed(board: Board, port: int, index: int, value: int) -> None:
     """Write a register of the sequencer or the graphics controller."""
     board.out(port, index)
     board.out(port + 1, value)
+
+
+def indexed(board: Board, port: int, index: int) -> int:
+    """Read a register of the sequencer, the graphics controller or the CRT controller at `port`."""
+    board.out(port, index)
+    return board.ports.read(port + 1, 1)
 
 
 def set_attribute(board: Board, index: int, value: int) -> None:
@@ -60,7 +67,7 @@ def set_colors(board: Board, first: int, data: bytes) -> None:
     """Write palette entries from `first`; three bytes each, 0-63: red, green, blue."""
     board.out(PEL_WRITE_INDEX, first)
     for byte in data:
-        board.out(PEL_DATA, byte & 0x3F)
+        board.out(PEL_DATA, byte)
 
 
 def colors(board: Board, first: int, count: int) -> bytes:
@@ -69,28 +76,11 @@ def colors(board: Board, first: int, count: int) -> bytes:
     return bytes(board.ports.read(PEL_DATA, 1) for _ in range(3 * count))
 
 
-def load_font(board: Board, block: int, first: int, height: int, glyphs: bytes) -> None:
-    """Put glyphs of `height` bytes each into plane 2, where text modes take them, and return to text."""
-    space = board.space
-    if space.region_at(0xA0000) is None and space.mmio.find(0xA0000) is None:
-        return  # a VGA without a character generator that could be loaded
-    # The eight font blocks lie 16 KiB apart, the odd ones 8 KiB behind the even ones; a glyph has room for 32 lines.
-    base = 0xA0000 + ((block & 3) << 14 | (block & 4) << 11)
-    cells = b"".join(glyphs[start : start + height].ljust(32, b"\0") for start in range(0, len(glyphs), height))
-    for port, index, value in _FONT_ACCESS:
-        set_indexed(board, port, index, value)
-    space.store_bytes(base + first % 256 * 32, cells[: (256 - first % 256) * 32])
-    color = board.bda.crtc_port != 0x3B4
-    for port, index, value in _TEXT_ACCESS:
-        set_indexed(board, port, index, value)
-    set_indexed(board, GRAPHICS, 6, 0x0E if color else 0x0A)
-
-
-# Reach plane 2 alone, byte by byte, at A0000h; and back to odd/even text at B8000h.
-_FONT_ACCESS = (
-    (SEQUENCER, 0, 1), (SEQUENCER, 2, 4), (SEQUENCER, 4, 7), (SEQUENCER, 0, 3),
-    (GRAPHICS, 4, 2), (GRAPHICS, 5, 0), (GRAPHICS, 6, 4),
-)  # fmt: skip
-_TEXT_ACCESS = (
-    (SEQUENCER, 0, 1), (SEQUENCER, 2, 3), (SEQUENCER, 4, 2), (SEQUENCER, 0, 3), (GRAPHICS, 4, 0), (GRAPHICS, 5, 0x10),
-)  # fmt: skip
+def sum_to_grey(board: Board, first: int, count: int) -> None:
+    """Replace palette entries by greys of their brightness: 30 % red, 59 % green, 11 % blue."""
+    old = colors(board, first, count)
+    greys = bytearray()
+    for index in range(0, len(old), 3):
+        red, green, blue = old[index : index + 3]
+        greys += bytes([(red * 30 + green * 59 + blue * 11 + 50) // 100]) * 3
+    set_colors(board, first, bytes(greys))
