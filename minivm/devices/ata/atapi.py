@@ -7,12 +7,12 @@ bytes, four sectors of the `BlockDevice` that lies in the tray.
 from collections.abc import Callable
 
 from minivm.core.block import BlockDevice
-from minivm.core.record import record
 from minivm.devices.ata import cdrom_answers as answers
 from minivm.devices.ata.cdrom_answers import BLOCK_BYTES
 from minivm.devices.ata.disk import BLOCK_NS, COMMAND_NS, DEFAULT_TRANSFER_MODE, TRANSFER_MODES
+from minivm.devices.ata.states import AtapiCdromState, DriveState
 from minivm.devices.ata.unit import ABORTED, COUNT, FEATURES, HIGH, INWARD, MID, READY, SEEK_DONE, Unit
-from minivm.errors import DiskError
+from minivm.errors import DiskError, SnapshotError
 
 SECTORS_A_BLOCK = 4
 PACKET_BYTES = 12
@@ -49,26 +49,6 @@ class _Refused(Exception):
 
     def __init__(self, sense: Sense) -> None:
         self.sense = sense
-
-
-@record
-class AtapiCdromState:
-    """Everything the drive remembers, except what disc lies in it."""
-
-    code: int
-    packet: bytes
-    sense: tuple[int, int, int]
-    attention: bool
-    event: int
-    tray_open: bool
-    locked: bool
-    transfer_mode: int
-    data: bytes
-    """What has been read of the answer and not sent yet."""
-    block: int
-    blocks_left: int
-    bytes_left: int
-    limit: int
 
 
 class AtapiCdrom:
@@ -405,8 +385,10 @@ class AtapiCdrom:
             block=self._block, blocks_left=self._blocks_left, bytes_left=self._bytes_left, limit=self._limit,
         )  # fmt: skip
 
-    def restore(self, state: AtapiCdromState) -> None:
+    def restore(self, state: DriveState) -> None:
         """Become `state` again, over the disc that lies in the drive now."""
+        if not isinstance(state, AtapiCdromState):
+            raise SnapshotError("ata: another kind of drive was saved; restore into a machine with the same drives")
         self._code, self._packet, self._data = state.code, state.packet, state.data
         key, code, qualifier = state.sense
         self._sense = (key, code, qualifier)

@@ -9,6 +9,7 @@ from typing import Protocol
 from minivm.core.clock import Alarm, Clock
 from minivm.core.device import Line
 from minivm.core.record import record
+from minivm.devices.ata.states import UnitState
 from minivm.devices.ata.unit import (
     ALL_ONES,
     BUSY,
@@ -17,7 +18,6 @@ from minivm.devices.ata.unit import (
     SECOND_DRIVE,
     Drive,
     Unit,
-    UnitState,
 )
 
 DATA, STATUS = 0, 7
@@ -50,7 +50,7 @@ class AtaChannelState:
     selected: int
     doing: str
     due: int | None
-    units: tuple[UnitState | None, ...]
+    units: tuple[UnitState | None, UnitState | None]
 
 
 class AtaChannel:
@@ -68,7 +68,8 @@ class AtaChannel:
         self._control = self._selected = 0
         self._alarm: Alarm | None = None
         self._doing = ""
-        self.units = tuple(None if drive is None else Unit(clock, drive, self._settle) for drive in drives)
+        first, second = (None if drive is None else Unit(clock, drive, self._settle) for drive in drives)
+        self.units = (first, second)
         self.command_block = CommandBlock(self)
         self.control_block = ControlBlock(self)
         self.reset()
@@ -222,10 +223,11 @@ class AtaChannel:
     # -- snapshots ------------------------------------------------------------------------------------------------
     def state(self) -> AtaChannelState:
         """Return everything the channel and its drives remember; what is on the media is not part of it."""
+        first, second = self.units
         return AtaChannelState(
             control=self._control, selected=self._selected, doing=self._doing,
             due=None if self._alarm is None else self._alarm.due,
-            units=tuple(None if unit is None else unit.state() for unit in self.units),
+            units=(None if first is None else first.state(), None if second is None else second.state()),
         )  # fmt: skip
 
     def restore(self, state: AtaChannelState) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from minivm.core.block import SECTOR_BYTES, BlockDevice
-from minivm.core.record import record
 from minivm.devices.ata.identity import HEADS, MULTIPLE_LIMIT, TRACK_SECTORS, Modes, identify
+from minivm.devices.ata.states import AtaDiskState, DriveState
 from minivm.devices.ata.unit import (
     ABORTED,
     COUNT,
@@ -28,7 +28,7 @@ from minivm.devices.ata.unit import (
     UNCORRECTABLE,
     Unit,
 )
-from minivm.errors import DiskError
+from minivm.errors import DiskError, SnapshotError
 
 COMMAND_NS = 5_000
 """From a command to its first block, or to its end."""
@@ -61,24 +61,6 @@ TRANSFERS = {
     0x35: Transfer("write", extended=True, dma=True),
     0x40: Transfer("verify"), 0x41: Transfer("verify"), 0x42: Transfer("verify", extended=True),
 }  # fmt: skip
-
-
-@record
-class AtaDiskState:
-    """Everything the drive remembers; the sectors themselves are saved with the medium."""
-
-    code: int
-    lba: int
-    left: int
-    heads: int
-    track_sectors: int
-    multiple: int
-    transfer_mode: int
-    write_cache: bool
-    reverts: bool
-    standby: bool
-    ahead: bytes
-    """What DMA has read of a sector, or written of one, and not moved on yet."""
 
 
 class AtaDisk:
@@ -423,8 +405,10 @@ class AtaDisk:
             reverts=self._reverts, standby=self._standby, ahead=bytes(self._ahead),
         )  # fmt: skip
 
-    def restore(self, state: AtaDiskState) -> None:
+    def restore(self, state: DriveState) -> None:
         """Become `state` again."""
+        if not isinstance(state, AtaDiskState):
+            raise SnapshotError("ata: another kind of drive was saved; restore into a machine with the same drives")
         self._code, self._lba, self._left = state.code, state.lba, state.left
         self._heads, self._track_sectors, self._multiple = state.heads, state.track_sectors, state.multiple
         self._transfer_mode, self._write_cache, self._reverts = state.transfer_mode, state.write_cache, state.reverts

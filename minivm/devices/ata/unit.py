@@ -6,10 +6,10 @@ snapshot in the middle of a transfer is nothing but data.
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from minivm.core.clock import Alarm, Clock
-from minivm.core.record import record
+from minivm.devices.ata.states import DriveState, UnitState
 
 BUSY, READY, FAULT, SEEK_DONE, DATA_REQUEST, ERROR = 0x80, 0x40, 0x20, 0x10, 0x08, 0x01
 """Status: BSY, DRDY, DF, DSC (for a packet drive SERV), DRQ, ERR (for a packet drive CHK)."""
@@ -55,32 +55,11 @@ class Drive(Protocol):
     def dma_write(self, data: bytes) -> None:
         """Take the next bytes out of the host's memory."""
 
-    def state(self) -> Any:
+    def state(self) -> DriveState:
         """Return everything the drive remembers."""
 
-    def restore(self, state: Any) -> None:
+    def restore(self, state: DriveState) -> None:
         """Become `state` again."""
-
-
-@record
-class UnitState:
-    """Everything a unit remembers, with what its drive remembers; `due` is virtual nanoseconds."""
-
-    status: int
-    error: int
-    device: int
-    registers: bytes
-    """FEATURES, COUNT, LOW, MID and HIGH as they were last written."""
-    previous: bytes
-    """The same as they were written before that: the high half of a 48-bit command."""
-    interrupt: bool
-    block: bytes
-    position: int
-    direction: str
-    next_step: str
-    due: int | None
-    dma_left: int
-    drive: Any
 
 
 class Unit:
