@@ -1,4 +1,4 @@
-"""What the monitor says of itself: 128 bytes for one of 1024 x 768 (VESA Enhanced EDID Standard, release A, EDID 1.3)."""
+"""What the monitor says of itself: 128 bytes for one of 1024 x 768 (VESA Enhanced EDID Standard, EDID 1.3)."""
 
 HEADER = bytes.fromhex("00 FF FF FF FF FF FF 00")
 DIGITAL_NO, GAMMA_2_2 = 0x0E, 120

@@ -7,7 +7,7 @@ from minivm.core.vga_modes import CGA, MODE_REGISTERS, PLANAR
 from minivm.firmware import dispi
 from minivm.firmware.pixels import Cga, Direct, Layout, Mode13, Planar
 from minivm.firmware.services import Board
-from minivm.firmware.text import Window
+from minivm.firmware.text import Place, Window
 from minivm.firmware.video_memory import VideoMemory
 
 FONT_VECTOR, UPPER_FONT_VECTOR = 0x43, 0x1F
@@ -43,16 +43,18 @@ class Graphics:
         """How many lines a character has."""
         return min(max(self._bda.character_height, 1), LARGEST_HEIGHT)
 
-    def read(self, page: int, column: int, row: int) -> int:
+    def read(self, place: Place) -> int:
         """Return the character whose glyph stands in a cell, attribute 0; 0 when there is none such."""
+        page, column, row = place
         picture = layout(self._board, page)
         if picture is None or column >= picture.columns:
             return 0
         wanted = bytes(picture.shape(picture.load(line, column, 1)) for line in self._lines(picture, row))
         return next((code for code in range(256) if self._glyph(code)[: len(wanted)] == wanted), 0)
 
-    def write(self, page: int, column: int, row: int, character: int, attribute: int | None, count: int = 1) -> None:
+    def write(self, place: Place, character: int, attribute: int | None, count: int = 1) -> None:
         """Draw a character `count` times through row ends in colour `attribute`; bit 7 draws by exclusive or."""
+        page, column, row = place
         picture = layout(self._board, page)
         if picture is None:
             return
@@ -116,10 +118,8 @@ class Graphics:
     # -- glyphs -------------------------------------------------------------------------------------------------
     def _draw(self, picture: Layout, column: int, row: int, lines: list[bytes], mixing: bool) -> None:
         for line, new in zip(self._lines(picture, row), lines, strict=False):
-            if mixing:
-                old = picture.load(line, column, 1)
-                new = bytes(byte ^ change for byte, change in zip(old, new, strict=True))
-            picture.store(line, column, new)
+            old = picture.load(line, column, 1) if mixing else bytes(len(new))
+            picture.store(line, column, bytes(byte ^ change for byte, change in zip(old, new, strict=True)))
 
     def _lines(self, picture: Layout, row: int) -> range:
         return range(min(row * self.height, picture.lines), min((row + 1) * self.height, picture.lines))

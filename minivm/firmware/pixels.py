@@ -1,7 +1,7 @@
 """How pixels lie in video memory in each kind of graphics mode, a line of eight-pixel columns at a time.
 
-IBM PS/2 Hardware Interface Technical Reference, "Video: modes". A layout's `load` and `store` move raw bytes; `paint` makes
-eight pixels of a colour from a glyph's byte, and `shape` tells which of them are not black.
+IBM PS/2 Hardware Interface Technical Reference, "Video: modes". A layout's `load` and `store` move raw bytes; `paint`
+makes eight pixels of a colour from a glyph's byte, and `shape` tells which of them are not black.
 """
 
 from typing import Protocol

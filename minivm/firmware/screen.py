@@ -36,11 +36,11 @@ class Screen:
 
     def cell(self, page: int) -> int:
         """Return the cell under `page`'s cursor: attribute << 8 | character."""
-        return self.cells.read(page, *self.bda.cursor(page))
+        return self.cells.read((page, *self.bda.cursor(page)))
 
     def fill(self, page: int, character: int, attribute: int | None, count: int) -> None:
         """Write a character `count` times from the cursor on, through row ends, and leave the cursor."""
-        self.cells.write(page, *self.bda.cursor(page), character, attribute, count)
+        self.cells.write((page, *self.bda.cursor(page)), character, attribute, count)
 
     def move_cursor(self, page: int, column: int, row: int) -> None:
         """Remember a page's cursor; on the active page of a text mode show it there, too."""
@@ -69,7 +69,7 @@ class Screen:
         elif character == LINE_FEED:
             row += 1
         elif character != BELL:
-            self.cells.write(page, column, row, character, attribute)
+            self.cells.write((page, column, row), character, attribute)
             column = column + 1 & 0xFF
             if column == self.bda.columns:  # a cursor set beyond the edge goes on there, as on the PC
                 column, row = 0, row + 1

@@ -6,6 +6,8 @@ COLOUR_TEXT, MONO_TEXT = 0xB8000, 0xB0000
 WINDOW_BYTES = 0x8000
 """Text memory is 32 KiB; a write past its end comes out at its beginning."""
 
+Place = tuple[int, int, int]
+"""Page, column, row."""
 Window = tuple[int, int, int, int]
 """Left, top, right, bottom, all inside."""
 
@@ -22,13 +24,13 @@ class Text:
         """Where text memory begins."""
         return MONO_TEXT if self._bda.video_mode == 7 else COLOUR_TEXT
 
-    def read(self, page: int, column: int, row: int) -> int:
+    def read(self, place: Place) -> int:
         """Return a cell: attribute << 8 | character."""
-        return self._board.space.load(self.address(page, column, row), 2)
+        return self._board.space.load(self.address(*place), 2)
 
-    def write(self, page: int, column: int, row: int, character: int, attribute: int | None, count: int = 1) -> None:
+    def write(self, place: Place, character: int, attribute: int | None, count: int = 1) -> None:
         """Write `count` cells through row ends, or only their characters when `attribute` is None."""
-        start = self.address(page, column, row) - self.base
+        start = self.address(*place) - self.base
         for index in range(min(count, WINDOW_BYTES // 2)):
             address = self.base + (start + 2 * index) % WINDOW_BYTES
             if attribute is None:
@@ -38,7 +40,7 @@ class Text:
 
     def below(self, page: int) -> int:
         """Return the attribute for a row that scrolls in: that of the last row's first cell."""
-        return self.read(page, 0, self._bda.last_row) >> 8
+        return self.read((page, 0, self._bda.last_row)) >> 8
 
     def scroll(self, page: int, lines: int, attribute: int, window: Window) -> None:
         """Move a window's text up by `lines` (down when negative); 0, or more than it has, clears it."""

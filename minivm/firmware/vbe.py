@@ -1,8 +1,8 @@
 """INT 10h AH=4Fh: graphics modes of any size and depth.
 
 VESA BIOS Extension (VBE) Core Functions 2.0; VESA BIOS Extensions/Display Data Channel 1.1. The modes are made by the
-registers of `dispi`; without them nothing here is there. What the card shows is read back from them each time, so that a
-program that sets them by itself finds its mode in AX=4F03h, too.
+registers of `dispi`; without them nothing here is there. What the card shows is read back from them each time, so that
+a program that sets them by itself finds its mode in AX=4F03h, too.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """The VBE's modes, and the two blocks that describe card and mode.
 
-VESA BIOS Extension (VBE) Core Functions 2.0, functions 00h and 01h. Mode numbers up to 11Bh are VESA's; those of 32 bits
+VESA BIOS Extension (VBE) Core Functions 2.0, functions 00h and 01h. Mode numbers up to 11Bh are VESA's; the others
 are what QEMU's and Bochs's cards have (VESA left them to the makers, and programs are to look in the list).
 """
 

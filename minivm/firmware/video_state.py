@@ -1,6 +1,6 @@
 """INT 10h AH=12h, 1Ah, 1Bh, 1Ch: what the card can do, what it is doing, and saving and restoring all of it.
 
-IBM PS/2 and PC BIOS Interface Technical Reference, "Interrupt 10h"; Ralf Brown's Interrupt List, INT 10/AH=12h, 1Ah-1Ch.
+IBM PS/2 and PC BIOS Interface Technical Reference, "Interrupt 10h"; Ralf Brown's Interrupt List, INT 10.
 """
 
 from minivm.core.vga_modes import MODE_REGISTERS

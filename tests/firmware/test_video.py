@@ -194,7 +194,7 @@ def test_setting_a_mode_programs_the_registers(pc):
 
 def test_a_mode_that_is_not_there_changes_nothing_and_is_reported(pc):
     write(pc, "text")
-    pc.interrupt(0x10, ax=0x0013)
+    pc.interrupt(0x10, ax=0x0014)
     assert pc.interrupt(0x10, ax=0x0F00).al == 3
     assert pc.row(0).startswith("text")
     assert "INT 10h" in pc.trace[-1]
