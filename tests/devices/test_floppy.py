@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from minivm.core.clock import Clock
 from minivm.core.device import Wire
 from minivm.devices.dma import DmaPair
-from minivm.devices.floppy import FloppyController
-from minivm.devices.floppy_drive import FloppyMedium
-from minivm.devices.floppy_transfer import OVERRUN_NS, ROTATION_NS
+from minivm.devices.floppy.controller import FloppyController
+from minivm.devices.floppy.drive import FloppyMedium
+from minivm.devices.floppy.transfer import OVERRUN_NS, ROTATION_NS
 from minivm.errors import DiskError
 
 SRA, SRB, DOR, TDR, MSR, FIFO, DIR = 0, 1, 2, 3, 4, 5, 7

@@ -9,15 +9,29 @@ from typing import Protocol
 
 from minivm.core.block import SECTOR_BYTES
 from minivm.core.clock import Alarm, Clock
-from minivm.core.record import record, replace
-from minivm.devices.floppy_drive import FloppyDrive, FloppyMedium
+from minivm.core.record import replace
+from minivm.devices.floppy.drive import FloppyDrive, FloppyMedium
+from minivm.devices.floppy.request import (
+    FORMAT,
+    HOST,
+    LOST,
+    READ_DELETED,
+    READ_ID,
+    READ_TRACK,
+    SCAN_EQUAL,
+    SCAN_HIGH,
+    SCAN_LOW,
+    SCANS,
+    SEARCH,
+    SIZE_CODE,
+    TO_HOST,
+    VERIFY,
+    WAIT,
+    WRITE_DELETED,
+    WRITES,
+    Transfer,
+)
 from minivm.errors import DiskError
-
-READ_TRACK, WRITE, READ, WRITE_DELETED, READ_ID, READ_DELETED, FORMAT = 0x02, 0x05, 0x06, 0x09, 0x0A, 0x0C, 0x0D
-SCAN_EQUAL, VERIFY, SCAN_LOW, SCAN_HIGH = 0x11, 0x16, 0x19, 0x1D
-SCANS = (SCAN_EQUAL, SCAN_LOW, SCAN_HIGH)
-WRITES = (WRITE, WRITE_DELETED, FORMAT)
-TO_HOST = (READ, READ_DELETED, READ_TRACK)
 
 ST0_NORMAL, ST0_ABNORMAL, ST0_SEEK_END = 0x00, 0x40, 0x20
 ST1_END_OF_CYLINDER, ST1_DATA_ERROR, ST1_OVERRUN, ST1_NO_DATA = 0x80, 0x20, 0x10, 0x04
@@ -30,69 +44,6 @@ ROTATION_NS = 6_480_000
 TURNS_WITHOUT_ID = 2
 OVERRUN_NS = 8_192_000
 """So long DMA may keep the chip waiting: what 512 bytes really take at 500 kbit/s."""
-SIZE_CODE = 2
-"""N of a sector of 512 bytes."""
-
-SEARCH, LOST, WAIT, HOST = "search", "lost", "wait", "host"
-
-
-@record
-class Transfer:
-    """A command on its way. `cylinder`, `head`, `sector`, `size` are C, H, R, N; `side` is the head that is loaded.
-
-    `stage` is "search" (the next sector comes at `due`), "lost" (two turns without an ID end then), "wait" (for DMA,
-    an overrun at `due`) or "host" (bytes go through the FIFO). `data` is what is still to go, or what has come.
-    """
-
-    command: int
-    drive: int
-    side: int
-    rate: int
-    cylinder: int = 0
-    head: int = 0
-    sector: int = 1
-    size: int = SIZE_CODE
-    last_sector: int = 0
-    length: int = 0
-    """DTL, STP of a scan, SC of a format, or how many sectors a verify or a read track still has to go."""
-    filler: int = 0
-    multitrack: bool = False
-    mfm: bool = True
-    skip: bool = False
-    counted: bool = False
-    """VERIFY with its EC bit: `length` sectors, not up to EOT."""
-    host: bool = False
-    """Non-DMA mode."""
-    stage: str = SEARCH
-    due: int | None = None
-    data: bytes = b""
-    wanted: int = 0
-    st0: int = 0
-    st1: int = 0
-    st2: int = 0
-
-    @property
-    def ids(self) -> bytes:
-        """C, H, R and N as the result phase gives them."""
-        return bytes((self.cylinder, self.head, self.sector, self.size))
-
-    def next_ids(self) -> bytes:
-        """Return where a command would go on that ended behind this sector (table 5-6)."""
-        if self.sector != self.last_sector:
-            return replace(self, sector=self.sector + 1 & 0xFF).ids
-        if self.multitrack and not self.side:
-            return replace(self, head=self.head ^ 1, sector=1).ids
-        head = self.head ^ 1 if self.multitrack else self.head
-        return replace(self, cylinder=self.cylinder + 1 & 0xFF, head=head, sector=1).ids
-
-    def next(self) -> "Transfer | None":
-        """Return the same command at the next sector, or None at the end of the cylinder."""
-        step = self.length if self.command in SCANS and self.length == 2 else 1
-        if self.sector != self.last_sector:
-            return replace(self, sector=self.sector + step & 0xFF)
-        if self.multitrack and not self.side:
-            return replace(self, side=1, head=self.head ^ 1, sector=1)
-        return None
 
 
 class DmaRequest(Protocol):
@@ -227,7 +178,9 @@ class FloppyTransfer:
         drive = self._drives[transfer.drive]
         st1, st2 = self._lost(transfer, drive)
         if (st1 and transfer.command != READ_TRACK) or st1 & ST1_MISSING_MARK:
-            self._rest(replace(transfer, st1=transfer.st1 | st1, st2=transfer.st2 | st2), LOST, 2 * ROTATION_NS)
+            self._rest(
+                replace(transfer, st1=transfer.st1 | st1, st2=transfer.st2 | st2), LOST, TURNS_WITHOUT_ID * ROTATION_NS
+            )
             return
         transfer = replace(transfer, st1=transfer.st1 | st1, st2=transfer.st2 | st2)
         if transfer.command == READ_ID:

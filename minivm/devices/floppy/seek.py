@@ -9,13 +9,12 @@ from functools import partial
 
 from minivm.core.clock import Alarm, Clock
 from minivm.core.record import record
-from minivm.devices.floppy_drive import FloppyDrive
+from minivm.devices.floppy.drive import FloppyDrive
 
 UNITS = 4
 RECALIBRATE_PULSES = 79
 SETTLE_NS = 10_000
 """What a seek takes that steps nowhere."""
-MILLISECOND_NS = 1_000_000
 SEEK_END, EQUIPMENT_CHECK, ABNORMAL = 0x20, 0x10, 0x40  # ST0
 
 

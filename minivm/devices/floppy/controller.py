@@ -1,8 +1,8 @@
 """82077AA floppy disk controller in its AT wiring: registers, command and result phases, resets, interrupts.
 
 Intel 82077AA datasheet (290166); IBM PC AT Technical Reference, "Fixed disk and diskette adapter". `FloppyController`
-is the `Port` at 3F0h-3F5h, its `rate_port` the one at 3F7h; 3F6h is the hard disk's. Heads move in `floppy_seek`, data
-in `floppy_transfer`; here bytes go in and out of the FIFO, and IRQ 6 rises and falls.
+is the `Port` at 3F0h-3F5h, its `rate_port` the one at 3F7h; 3F6h is the hard disk's. Heads move in `seek`, data in
+`transfer`; here bytes go in and out of the FIFO, and IRQ 6 rises and falls.
 """
 
 from collections.abc import Callable
@@ -11,26 +11,11 @@ from typing import NamedTuple
 from minivm.core.clock import Alarm, Clock
 from minivm.core.device import Line
 from minivm.core.record import record, replace
-from minivm.devices.floppy_drive import (
-    RATE_1M,
-    RATE_250K,
-    RATE_300K,
-    RATE_500K,
-    FloppyDrive,
-    FloppyDriveState,
-    FloppyMedium,
-)
-from minivm.devices.floppy_seek import MILLISECOND_NS, UNITS, FloppySeeks, FloppySeeksState
-from minivm.devices.floppy_transfer import (
-    FORMAT,
-    READ_ID,
-    READ_TRACK,
-    ST0_SEEK_END,
-    VERIFY,
-    DmaRequest,
-    FloppyTransfer,
-    Transfer,
-)
+from minivm.devices.floppy.drive import FloppyDrive, FloppyDriveState, FloppyMedium
+from minivm.devices.floppy.request import Transfer, access, on_track
+from minivm.devices.floppy.seek import UNITS, FloppySeeks, FloppySeeksState
+from minivm.devices.floppy.settings import RATE_SELECT, FloppySettings, FloppySettingsState
+from minivm.devices.floppy.transfer import ST0_SEEK_END, DmaRequest, FloppyTransfer
 
 STATUS_A, STATUS_B, DIGITAL_OUTPUT, TAPE_DRIVE, MAIN_STATUS, FIFO = range(6)
 DATA_RATE_SELECT = MAIN_STATUS
@@ -40,7 +25,7 @@ STATUS_B_ONES, DRIVE_0_SELECTED = 0xC0, 0x20
 # DOR
 DRIVE_SELECT, NOT_RESET, DMA_GATE, MOTOR_0 = 0x03, 0x04, 0x08, 0x10
 # DSR
-SOFTWARE_RESET, RATE_SELECT, RATE_AT_RESET = 0x80, 0x03, RATE_250K
+SOFTWARE_RESET = 0x80
 # MSR
 REQUEST_FOR_MASTER, DATA_TO_HOST, NON_DMA, COMMAND_BUSY = 0x80, 0x40, 0x20, 0x10
 # DIR, TDR
@@ -52,10 +37,6 @@ VERSION_82077 = bytes((0x90,))
 READY_CHANGED = 0xC0
 RESET_NS = 50_000
 """How long the chip takes to come out of reset and poll its drives."""
-CONFIGURE_IMPLIED_SEEK, CONFIGURE_NO_FIFO, CONFIGURE_NO_POLLING, CONFIGURE_KEPT = 0x40, 0x20, 0x10, 0x7F
-PERPENDICULAR_OVERWRITE, PERPENDICULAR_DRIVES, PERPENDICULAR_MODE = 0x80, 0x3C, 0x03
-TICKS_PER_RATE = {RATE_500K: (1, 1), RATE_300K: (5, 3), RATE_250K: (2, 1), RATE_1M: (1, 2)}
-"""All of SPECIFY's times are for 500 kbit/s and longer or shorter at other rates, as a fraction."""
 
 COMMAND, EXECUTION, RESULT = "command", "execution", "result"
 
@@ -70,7 +51,6 @@ class FloppyState:
     """
 
     digital_output: int
-    rate_select: int
     tape_drive: int
     phase: str
     received: bytes
@@ -78,13 +58,8 @@ class FloppyState:
     interrupt: bool
     resets_to_sense: int
     reset_due: int | None
-    specified: tuple[int, int]
-    configured: int
-    precompensation: int
-    locked: bool
-    perpendicular: int
-    last_sector: int
     head_until: int
+    settings: FloppySettingsState
     seeks: FloppySeeksState
     transfer: Transfer | None
     drives: tuple[FloppyDriveState, ...]
@@ -122,7 +97,8 @@ class FloppyController:
             asks=self._interrupt_host,
         )
         self._reset_alarm: Alarm | None = None
-        self._digital_output = self._perpendicular = 0
+        self._digital_output = 0
+        self._settings = FloppySettings()
         self.rate_port = FloppyRatePort(self)
         self._clear()
 
@@ -161,7 +137,7 @@ class FloppyController:
             case 3:
                 self._tape_drive = value & DRIVE_SELECT
             case 4:
-                self._rate_select = value & ~SOFTWARE_RESET
+                self._settings.rate_select = value & ~SOFTWARE_RESET
                 if value & SOFTWARE_RESET and self._digital_output & NOT_RESET:
                     self._stop()
                     self._leave_reset()
@@ -174,7 +150,7 @@ class FloppyController:
 
     def write_rate(self, value: int) -> None:
         """Write CCR: only the data rate."""
-        self._rate_select = self._rate_select & ~RATE_SELECT | value & RATE_SELECT
+        self._settings.rate_select = self._settings.rate_select & ~RATE_SELECT | value & RATE_SELECT
 
     @property
     def _selected(self) -> FloppyDrive:
@@ -208,7 +184,7 @@ class FloppyController:
             return busy | REQUEST_FOR_MASTER | DATA_TO_HOST | COMMAND_BUSY
         if self._phase == COMMAND:
             return busy | REQUEST_FOR_MASTER | (COMMAND_BUSY if self._received else 0)
-        status = busy | COMMAND_BUSY | (NON_DMA if self._specified[1] & 1 else 0)
+        status = busy | COMMAND_BUSY | (NON_DMA if self._settings.non_dma else 0)
         if self._transfer.asks_host:
             status |= REQUEST_FOR_MASTER | (DATA_TO_HOST if self._transfer.gives else 0)
         return status
@@ -232,10 +208,7 @@ class FloppyController:
         self._reset_alarm = None
         self._phase, self._received, self._results = COMMAND, bytearray(), bytearray()
         self._resets_to_sense = 0
-        self._perpendicular &= ~PERPENDICULAR_MODE
-        if not self._locked:
-            self._configured, self._precompensation = CONFIGURE_NO_FIFO, 0
-        self._configured &= ~(CONFIGURE_IMPLIED_SEEK | CONFIGURE_NO_POLLING)
+        self._settings.reset_by_software()
         self._interrupt = False
         self._drive_irq()
 
@@ -305,7 +278,7 @@ class FloppyController:
 
     def _finish(self, results: bytes) -> None:
         """The execution phase is over."""
-        self._head_until = self._clock.now + self._scaled((self._specified[0] & 0xF or 16) * 16)
+        self._head_until = self._clock.now + self._settings.head_unload_ns
         self._reply(results)
         self._answer_interrupt()  # the FIFO's own one, so that this one has an edge
         self._interrupt_host()
@@ -318,26 +291,20 @@ class FloppyController:
         self._reply(VERSION_82077)
 
     def _specify(self, received: bytes) -> None:
-        self._specified = received[1], received[2]
+        self._settings.specify(received)
 
     def _configure(self, received: bytes) -> None:
-        self._configured, self._precompensation = received[2] & CONFIGURE_KEPT, received[3]
-
-    def _lock(self, received: bytes) -> None:
-        self._locked = bool(received[0] & 0x80)
-        self._reply(bytes((self._locked << 4,)))
+        self._settings.configure(received)
 
     def _perpendicular_mode(self, received: bytes) -> None:
-        value = received[1]
-        drives = value if value & PERPENDICULAR_OVERWRITE else self._perpendicular
-        self._perpendicular = drives & PERPENDICULAR_DRIVES | value & PERPENDICULAR_MODE
+        self._settings.perpendicular_mode(received)
+
+    def _lock(self, received: bytes) -> None:
+        self._settings.locked = bool(received[0] & 0x80)
+        self._reply(bytes((self._settings.locked << 4,)))
 
     def _dump_registers(self, received: bytes) -> None:
-        fixed = (
-            *self._specified, self._last_sector, self._locked << 7 | self._perpendicular,
-            self._configured, self._precompensation,
-        )  # fmt: skip
-        self._reply(bytes(self._seeks.present_cylinders) + bytes(fixed))
+        self._reply(bytes(self._seeks.present_cylinders) + self._settings.dump())
 
     def _sense_drive(self, received: bytes) -> None:
         """Return ST3: write protected, track 0, and two bits that are always set."""
@@ -358,87 +325,50 @@ class FloppyController:
         self._reply(INVALID if results is None else results)
 
     # -- commands that move the head --------------------------------------------------------------------------------
-    def _scaled(self, milliseconds: int) -> int:
-        """Return one of SPECIFY's times at the data rate in force, in nanoseconds."""
-        times, over = TICKS_PER_RATE[self._rate_select & RATE_SELECT]
-        return milliseconds * MILLISECOND_NS * times // over
-
-    @property
-    def _step_ns(self) -> int:
-        return self._scaled(16 - (self._specified[0] >> 4))
-
     def _seek(self, received: bytes) -> None:
-        self._seeks.seek(received[1] & DRIVE_SELECT, received[2], self._step_ns)
+        self._seeks.seek(received[1] & DRIVE_SELECT, received[2], self._settings.step_ns)
 
     def _recalibrate(self, received: bytes) -> None:
-        self._seeks.recalibrate(received[1] & DRIVE_SELECT, self._step_ns)
+        self._seeks.recalibrate(received[1] & DRIVE_SELECT, self._settings.step_ns)
 
     def _relative_seek(self, received: bytes) -> None:
         steps = received[2] if received[0] & 0x40 else -received[2]
-        self._seeks.relative(received[1] & DRIVE_SELECT, steps, self._step_ns)
+        self._seeks.relative(received[1] & DRIVE_SELECT, steps, self._settings.step_ns)
 
     # -- commands with data -----------------------------------------------------------------------------------------
     def _access(self, received: bytes) -> None:
-        """Begin a command with C, H, R, N, EOT, GPL and DTL."""
-        opcode, unit, cylinder, head, sector, size, last_sector, _, length = received
-        command = opcode & 0x1F
-        self._last_sector = last_sector
-        self._begin(
-            Transfer(
-                command=command,
-                drive=unit & DRIVE_SELECT,
-                side=unit >> 2 & 1,
-                rate=self._rate_select & RATE_SELECT,
-                cylinder=cylinder,
-                head=head,
-                sector=1 if command == READ_TRACK else sector,
-                size=size,
-                last_sector=last_sector,
-                length=length,
-                multitrack=bool(opcode & 0x80) and command != READ_TRACK,
-                mfm=bool(opcode & 0x40),
-                skip=bool(opcode & 0x20),
-                counted=command == VERIFY and bool(unit & 0x80) and length > 0,
-            ),
-            implied_seek=True,
-        )
+        """Begin a command with C, H, R, N, EOT, GPL and DTL, after the seek that CONFIGURE may imply."""
+        transfer = access(received, self._settings.rate)
+        if self._settings.implied_seek:
+            pulses = self._seeks.at_once(transfer.drive, transfer.cylinder)
+            transfer = replace(transfer, st0=ST0_SEEK_END)
+            self._begin(transfer, pulses * self._settings.step_ns)
+        else:
+            self._begin(transfer)
 
     def _format(self, received: bytes) -> None:
-        opcode, unit, size, sectors, _, filler = received
-        self._last_sector = sectors
-        self._begin(self._on_track(FORMAT, opcode, unit, size=size, length=sectors, filler=filler))
+        self._begin(self._on_track(received))
 
     def _read_id(self, received: bytes) -> None:
-        self._begin(self._on_track(READ_ID, received[0], received[1]))
+        self._begin(self._on_track(received), keep_last_sector=True)
 
-    def _on_track(
-        self, command: int, opcode: int, unit: int, *, size: int = 2, length: int = 0, filler: int = 0
-    ) -> Transfer:
-        drive, side, rate = unit & DRIVE_SELECT, unit >> 2 & 1, self._rate_select & RATE_SELECT
-        cylinder, mfm = self._drives[drive].cylinder, bool(opcode & 0x40)
-        return Transfer(command, drive, side, rate, cylinder, side, size=size, length=length, filler=filler, mfm=mfm)
+    def _on_track(self, received: bytes) -> Transfer:
+        return on_track(received, self._settings.rate, self._drives[received[1] & DRIVE_SELECT].cylinder)
 
-    def _begin(self, transfer: Transfer, *, implied_seek: bool = False) -> None:
-        """Enter the execution phase: seek if that is implied, load the head, and look for the sector."""
-        delay_ns, status = 0, 0
-        if implied_seek and self._configured & CONFIGURE_IMPLIED_SEEK:
-            delay_ns += self._seeks.at_once(transfer.drive, transfer.cylinder) * self._step_ns
-            status = ST0_SEEK_END
+    def _begin(self, transfer: Transfer, delay_ns: int = 0, *, keep_last_sector: bool = False) -> None:
+        """Enter the execution phase: load the head, unless it still is, and look for the sector."""
+        if not keep_last_sector:
+            self._settings.last_sector = transfer.last_sector
         if self._clock.now >= self._head_until:
-            delay_ns += self._scaled((self._specified[1] >> 1 or 128) * 2)
+            delay_ns += self._settings.head_load_ns
         self._phase = EXECUTION
-        host = bool(self._specified[1] & 1)
-        self._transfer.begin(replace(transfer, st0=status, host=host), delay_ns)
+        self._transfer.begin(replace(transfer, host=self._settings.non_dma), delay_ns)
 
     # -- snapshots --------------------------------------------------------------------------------------------------
     def _clear(self) -> None:
         """Take the state that the RESET pin leaves; the heads stay where they are."""
-        self._digital_output = self._tape_drive = 0
-        self._rate_select = RATE_AT_RESET
-        self._specified = (0, 0)
-        self._locked = False
-        self._perpendicular = self._last_sector = self._head_until = 0
-        self._configured, self._precompensation = CONFIGURE_NO_FIFO, 0
+        self._digital_output = self._tape_drive = self._head_until = 0
+        self._settings.restore(FloppySettingsState())
         self._stop()
 
     def reset(self) -> None:
@@ -449,7 +379,6 @@ class FloppyController:
         """Return everything the chip and its drives remember."""
         return FloppyState(
             digital_output=self._digital_output,
-            rate_select=self._rate_select,
             tape_drive=self._tape_drive,
             phase=self._phase,
             received=bytes(self._received),
@@ -457,13 +386,8 @@ class FloppyController:
             interrupt=self._interrupt,
             resets_to_sense=self._resets_to_sense,
             reset_due=None if self._reset_alarm is None else self._reset_alarm.due,
-            specified=self._specified,
-            configured=self._configured,
-            precompensation=self._precompensation,
-            locked=self._locked,
-            perpendicular=self._perpendicular,
-            last_sector=self._last_sector,
             head_until=self._head_until,
+            settings=self._settings.state(),
             seeks=self._seeks.state(),
             transfer=self._transfer.current,
             drives=tuple(drive.state() for drive in self._drives[:2]),
@@ -472,16 +396,13 @@ class FloppyController:
     def restore(self, state: FloppyState) -> None:
         """Become `state` again, around the media that are in the drives."""
         self._stop()
-        self._digital_output, self._rate_select = state.digital_output, state.rate_select
-        self._tape_drive, self._phase = state.tape_drive, state.phase
+        self._digital_output, self._tape_drive = state.digital_output, state.tape_drive
+        self._phase = state.phase
         self._received, self._results = bytearray(state.received), bytearray(state.results)
         self._interrupt, self._resets_to_sense = state.interrupt, state.resets_to_sense
         self._reset_alarm = None if state.reset_due is None else self._clock.at(state.reset_due, self._polled)
-        first, second = state.specified
-        self._specified = (first, second)
-        self._configured, self._precompensation = state.configured, state.precompensation
-        self._locked, self._perpendicular = state.locked, state.perpendicular
-        self._last_sector, self._head_until = state.last_sector, state.head_until
+        self._head_until = state.head_until
+        self._settings.restore(state.settings)
         for drive, saved in zip(self._drives, state.drives, strict=False):
             drive.restore(saved)
         self._seeks.restore(state.seeks)
