@@ -5,6 +5,7 @@ time, so a counter costs nothing until somebody looks. `Pit` turns the virtual c
 sets an alarm for the next edge of an output, but only where a line is connected.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 from minivm.core.clock import Alarm, Clock
@@ -169,6 +170,11 @@ class Counter:
     def low_pulses(self) -> int:
         """How long OUT will stay low after its next fall in modes 2 and 3; mode 3 loads the count register then."""
         return 1 if self.mode == 2 else self._length() // 2
+
+    @property
+    def wave(self) -> int | None:
+        """The CLK pulses in one period of the wave that OUT makes by the count register, or None when it makes none."""
+        return self._length() if self.mode in (2, 3) and self.written and self.gate else None
 
     def _counting_enabled(self) -> bool:
         """Modes 0 and 4: the gate, and in mode 0 no half-written count."""
@@ -386,6 +392,7 @@ class Pit:
         self._alarms: list[tuple[Alarm, ...]] = [(), (), ()]
         self._comes_back = [partial(self._come_back, channel) for channel in range(3)]
         self._falls = [partial(self._fall, channel) for channel in range(3)]
+        self._watchers: list[Callable[[], None] | None] = [None, None, None]
 
     def gate(self, channel: int) -> Line:
         """Return the GATE pin of a channel, 0-2."""
@@ -394,8 +401,25 @@ class Pit:
     def drive_gate(self, channel: int, level: bool) -> None:
         """Set the GATE pin of a channel."""
         counter = self._counter(channel)
+        changed = counter.gate != level
         counter.set_gate(level)
         self._drive(channel, counter)
+        if changed:
+            self._tell(channel)
+
+    def watch(self, channel: int, watcher: Callable[[], None]) -> None:
+        """Call `watcher` after every write to a channel and every change of its gate; not at each edge of its output.
+
+        A reset or a restore of the chip tells nobody: who watches is reset and restored as well.
+        """
+        self._watchers[channel] = watcher
+
+    def wave(self, channel: int) -> int | None:
+        """Return how many CLK pulses one period of a channel's wave has (modes 2 and 3), None when it makes no wave.
+
+        It is the count written last, which mode 3 takes at the end of the half-cycle under way.
+        """
+        return self._counter(channel).wave
 
     def output(self, channel: int) -> bool:
         """Return the level of an OUT pin right now."""
@@ -421,6 +445,7 @@ class Pit:
         counter = self._counter(channel)
         counter.write(value)
         self._drive(channel, counter)
+        self._tell(channel)
 
     def _command(self, value: int) -> None:
         channel = value >> 6
@@ -433,6 +458,12 @@ class Pit:
             return
         counter.write_control(value)
         self._drive(channel, counter)
+        self._tell(channel)
+
+    def _tell(self, channel: int) -> None:
+        watcher = self._watchers[channel]
+        if watcher is not None:
+            watcher()
 
     def _read_back(self, value: int) -> None:
         """Latch count and status, each where its bit is 0, of every counter chosen by bits 3-1."""

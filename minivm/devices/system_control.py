@@ -65,12 +65,17 @@ class PortB:
         return self._control | refresh | (PORT_B_TIMER2_OUT if self._timer2_output() else 0)
 
     def write(self, offset: int, size: int, value: int) -> None:
-        """Store bits 3-0 and drive the gate and the speaker; the others are read-only."""
+        """Store bits 3-0 and drive the gate and the speaker; the others are read-only.
+
+        The speaker is the first to be switched off and the last to be switched on, so that it hears no gate move.
+        """
         was_enabled = self.speaker_enabled
         self._control = value & PORT_B_WRITABLE
+        if was_enabled and not self.speaker_enabled:
+            self._speaker(False)
         self._gate2.set(bool(value & PORT_B_GATE2))
-        if self.speaker_enabled != was_enabled:
-            self._speaker(self.speaker_enabled)
+        if self.speaker_enabled and not was_enabled:
+            self._speaker(True)
 
     def reset(self) -> None:
         """Return to power-on: gate low, speaker off."""
@@ -81,8 +86,9 @@ class PortB:
         return PortBState(self._control)
 
     def restore(self, state: PortBState) -> None:
-        """Store the bits again and drive what they drive."""
-        self.write(0, 1, state.control)
+        """Store the bits again and drive the gate; the speaker is restored by itself and hears nothing."""
+        self._control = state.control
+        self._gate2.set(bool(state.control & PORT_B_GATE2))
 
 
 @record

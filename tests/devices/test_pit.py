@@ -785,3 +785,32 @@ def test_any_stream_keeps_lines_and_outputs_together_and_survives_a_snapshot(
         assert perform(other, step) == perform(bench, step)
         assert other.pit.state() == bench.pit.state()
         assert [wire.level for wire in other.wires] == [wire.level for wire in bench.wires]
+
+
+# --- Who watches a channel ---------------------------------------------------------------------------------------
+
+
+def test_a_watcher_hears_of_writes_and_gate_changes_of_its_channel_alone() -> None:
+    bench = Bench()
+    heard: list[int | None] = []
+    bench.pit.watch(2, lambda: heard.append(bench.pit.wave(2)))
+    bench.pit.write(3, 1, 0xB6)
+    bench.pit.write(2, 1, 0xE8)
+    bench.pit.write(2, 1, 0x03)
+    bench.pit.gate(2).set(False)
+    bench.pit.gate(2).set(False)
+    bench.pit.gate(2).set(True)
+    assert heard == [None, None, 1000, None, 1000]
+    bench.pit.write(3, 1, 0x36)
+    bench.pit.write(0, 1, 0x12)
+    bench.pit.write(3, 1, 0x80)
+    bench.clock.advance(10_000_000)
+    bench.pit.restore(bench.pit.state())
+    bench.pit.reset()
+    assert len(heard) == 5
+
+
+@pytest.mark.parametrize(("mode", "count", "wave"), [(2, 5, 5), (3, 0, 65536), (7, 9, 9), (0, 5, None), (4, 5, None)])
+def test_only_modes_2_and_3_make_a_wave(mode: int, count: int, wave: int | None) -> None:
+    assert programmed(mode, count).wave == wave
+    assert programmed(mode, count, gate=False).wave is None

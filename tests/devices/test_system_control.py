@@ -83,10 +83,21 @@ def test_port_b_saves_restores_and_resets() -> None:
     assert saved == PortBState(control=0x07)
     other = PortBBench()
     other.port.restore(saved)
-    assert (other.port.state(), other.gate2.level, other.speaker) == (saved, True, [True])
+    assert (other.port.state(), other.gate2.level, other.speaker) == (saved, True, [])
     assert other.port.speaker_enabled
     other.port.reset()
-    assert (other.port.state(), other.gate2.level, other.speaker) == (PortBState(control=0), False, [True, False])
+    assert (other.port.state(), other.gate2.level, other.speaker) == (PortBState(control=0), False, [False])
+
+
+def test_the_speaker_hears_no_gate_move() -> None:
+    heard: list[tuple[str, bool]] = []
+    gate2 = Wire(lambda level: heard.append(("gate", level)))
+    port = PortB(
+        gate2=gate2, timer2_output=lambda: False, clock=Clock(), speaker=lambda on: heard.append(("speaker", on))
+    )
+    port.write(0, 1, 0x03)
+    port.write(0, 1, 0x00)
+    assert heard == [("gate", True), ("speaker", True), ("speaker", False), ("gate", False)]
 
 
 class Port92Bench:
