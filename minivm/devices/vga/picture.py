@@ -215,9 +215,10 @@ Tables = tuple[bytes, tuple[bytes, bytes], bytes]
 
 @lru_cache(maxsize=1)
 def _tables_555() -> Tables:
-    red = bytes(_five(byte >> 2 & 0x1F) for byte in range(256))
-    green = bytes(_five(byte >> 5) for byte in range(256)), bytes(_five((byte & 3) << 3) for byte in range(256))
-    return red, green, bytes(_five(byte & 0x1F) for byte in range(256))
+    """A level of five bits is shown with three zeros behind it, as QEMU does in this depth alone."""
+    red = bytes(byte << 1 & 0xF8 for byte in range(256))
+    green = bytes(byte >> 2 & 0x38 for byte in range(256)), bytes(byte << 6 & 0xC0 for byte in range(256))
+    return red, green, bytes(byte << 3 & 0xF8 for byte in range(256))
 
 
 @lru_cache(maxsize=1)
