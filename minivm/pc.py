@@ -6,40 +6,60 @@
 from typing import Any
 
 from minivm import loaders
-from minivm.config import DiskSpec, MachineConfig
+from minivm.config import MachineConfig
 from minivm.console import Console, SerialLog
+from minivm.core.aperture import LINEAR, TEXT, Aperture
 from minivm.core.bus import Bus
 from minivm.core.clock import Clock
 from minivm.core.device import Wire
-from minivm.core.memory import KIB, MIB, AddressSpace, Memory, Region
+from minivm.core.dma import SystemMemory
+from minivm.core.memory import KIB, MIB, PAGE, AddressSpace, Memory, Region
 from minivm.core.record import replace
+from minivm.core.shadow_ram import ShadowRam
 from minivm.core.slot import InterruptLines, Slot
 from minivm.device_entries import DeviceEntry, DeviceSpec, place_of
+from minivm.devices.ata.atapi import AtapiCdrom
+from minivm.devices.ata.bus_master import IdeBusMaster
+from minivm.devices.ata.channel import AtaChannel
+from minivm.devices.ata.disk import AtaDisk
 from minivm.devices.cmos import Cmos
 from minivm.devices.debugcon import DebugConsole
+from minivm.devices.dma import DmaPair
 from minivm.devices.exit import DebugExit
+from minivm.devices.floppy.controller import FloppyController
+from minivm.devices.floppy.drive import FloppyMedium
+from minivm.devices.i440fx import I440Fx
 from minivm.devices.i8042 import I8042
+from minivm.devices.pci_host import PciHost
 from minivm.devices.pic import PicPair
+from minivm.devices.piix3 import Piix3, Piix3Ide
+from minivm.devices.piix4_pm import Piix4Pm
 from minivm.devices.pit import Pit
 from minivm.devices.post import PostCode
 from minivm.devices.power import PowerSwitch
 from minivm.devices.ps2_keyboard import Ps2Keyboard
+from minivm.devices.ps2_mouse import Ps2Mouse
 from minivm.devices.reset_control import ResetControl
 from minivm.devices.system_control import A20Gate, Port92, PortB
 from minivm.devices.uart import Uart
-from minivm.devices.vga import VgaText
+from minivm.devices.vga.card import Vga
+from minivm.devices.vga_pci import VgaPci
+from minivm.drive_bays import DriveBays
 from minivm.engine.unicorn import UnicornEngine
 from minivm.errors import ConfigError, SnapshotError
-from minivm.firmware.bios import FLOPPY, HARD_DISK, Bios
-from minivm.firmware.foreign import LARGEST_BYTES, read_rom
+from minivm.firmware import rom as own_rom
+from minivm.firmware.bios import Bios
+from minivm.firmware.foreign import below_one_mib, read_rom
 from minivm.firmware.services import ROM_SEGMENT
 from minivm.loaders.entry import enter
 from minivm.machine import Machine
-from minivm.storage.disk import Disk, open_disk
+from minivm.storage.disk import Disk
 from minivm.trace import TracedBus, Tracer
 
 VGA_MEMORY, VGA_MEMORY_END = 0xA0000, 0xC0000
-ROM, ROM_END = 0xF0000, 0x100000
+ROM_END = 0x100000
+VIDEO_BYTES, SHADOW_BYTES = 16 * MIB, 256 * KIB
+"""What the cards have behind RAM, in this order: video memory, the RAM under the ROMs, and the flash with the BIOS."""
 TWIN_CODE_BYTES = 2 * MIB - 128 * KIB
 """How much room a clone has for translated code, where a machine that is booted has 32 MiB.
 
@@ -66,6 +86,8 @@ def build(config: MachineConfig, *, image: bytes | None = None, native: bool | N
 class _Pc:
     """The work bench on which one machine is put together."""
 
+    _framebuffer: Region | None = None
+
     def __init__(
         self,
         config: MachineConfig,
@@ -76,40 +98,47 @@ class _Pc:
         disks: "dict[str, Disk] | None" = None,
     ) -> None:
         self._config, self._plan, self._native = config, plan, native
-        self._memory, self._twin_disks = memory, disks
         self._powered = memory is None  # a twin's memory is not a fresh machine's
-        self._disks: list[Disk] = []
-        self._a20_enabled = False
-        self._rom = read_rom(config.firmware) if config.firmware is not None else None
+        self._foreign = config.firmware is not None
+        self._flash = _whole_pages(own_rom.image() if config.firmware is None else read_rom(config.firmware))
+        self.bays = DriveBays(config, plan, disks)
         try:
-            if disks is None:
-                self._open_disks()
-            else:
-                self._take_disks(disks)
-            self._make_core()
+            self._make_core(memory)
             self._make_chips()
+            self._make_disk_controllers()
+            self._make_chipset()
+            self._make_bios()
             self._map_ports()
             self._plug_own_devices()
             self._make_machine()
         except BaseException:
-            self._close_disks()
+            self.bays.close()
             raise
 
     # -- core ---------------------------------------------------------------------------------------------------
-    def _make_core(self) -> None:
+    def _make_core(self, memory: Memory | None) -> None:
         config = self._config
-        self.memory = self._memory or Memory(config.memory)
+        self.memory = memory or Memory(config.memory, VIDEO_BYTES + SHADOW_BYTES + len(self._flash))
+        self._video = self.memory.size
+        self._shadow = self._video + VIDEO_BYTES
+        self._flash_place = self._shadow + SHADOW_BYTES
         self.clock = Clock()
         self.mmio = Bus("memory", ADDRESSES)
         plain = Bus("port", PORTS)
         self.tracer = Tracer(config.trace)
         self.ports = TracedBus(plain, self.tracer) if self.tracer.wants("io") else plain
         self._plain_ports = plain
-        rom = ROM if len(self._rom or b"") <= ROM_END - ROM else ROM_END - LARGEST_BYTES
-        regions = [Region(0, VGA_MEMORY_END, writable=True), Region(rom, ROM_END - rom, writable=False)]
+        flash_base = ADDRESSES - len(self._flash)
+        regions = [
+            Region(0, VGA_MEMORY, writable=True),
+            Region(flash_base, len(self._flash), writable=False, shift=self._flash_place - flash_base),
+        ]
         if config.memory > MIB:
             regions.append(Region(MIB, config.memory - MIB, writable=True))
         self.space = AddressSpace(self.memory, self.mmio, regions)
+        low = below_one_mib(self._flash)
+        self.shadow_ram = ShadowRam(self.space, self._shadow, ((ROM_END - len(low), len(low)),))
+        self.bus_memory = SystemMemory(self.space)
         room = {} if self._powered else {"code_bytes": TWIN_CODE_BYTES}
         self.engine = UnicornEngine(self.space, self.ports, self.clock, native=self._native, **room)
         self.engine.trace = self.tracer.engine_hook()
@@ -128,19 +157,22 @@ class _Pc:
         self.com2 = Uart(clock, irq(3), self.lines[1].put_byte, lossless=True)
         self._connect_lines()
         self.keyboard = Ps2Keyboard(clock, typing_gate=self._bios_buffer_has_room)
-        self.i8042 = I8042(clock, keyboard=self.keyboard, irq1=irq(1), irq12=irq(12), a20=self.a20, reset=self._reset)
-        self.vga = VgaText(clock, self.memory.view[VGA_MEMORY:VGA_MEMORY_END])
+        self.mouse = Ps2Mouse(clock)
+        self.i8042 = I8042(
+            clock, keyboard=self.keyboard, mouse=self.mouse, irq1=irq(1), irq12=irq(12), a20=self.a20,
+            reset=self._reset,
+        )  # fmt: skip
+        view, video = self.memory.view, self._video
+        self.vga = Vga(
+            clock, memory=view[video : video + VIDEO_BYTES], text=view[VGA_MEMORY:VGA_MEMORY_END],
+            show=self._show_video,
+        )  # fmt: skip
         self.port_b = PortB(
             gate2=self.pit.gate(2), timer2_output=lambda: self.pit.output(2), clock=clock, speaker=_silent
         )
         self.port_92 = Port92(a20=self.a20, reset=self._reset)
         self.reset_control = ResetControl(self._reset)
         self.post_code = PostCode()
-        self.bios = Bios(
-            cpu=self.engine.cpu, space=self.space, ports=self.ports, clock=clock,
-            floppies=self._floppies(), disks=self._hard_disks(), boot_order=self._boot_order(),
-            trace=self.tracer.bios,
-        )  # fmt: skip
 
     def _connect_lines(self) -> None:
         """Lead what either port sends to the console's log, and what is sent to the console to COM1."""
@@ -149,32 +181,108 @@ class _Pc:
             line.listeners.append(self.log.put)
         self.log.connect(self.com1)
 
+    def _make_disk_controllers(self) -> None:
+        clock, irq, memory = self.clock, self.irqs.chip, self.bus_memory
+        self.dma = DmaPair(memory)
+        floppies = self.bays.floppies
+        self.floppy = FloppyController(clock, irq(6), dma=self.dma.channel(2), drives=(True, len(floppies) > 1))
+        for unit, disk in enumerate(floppies[:2]):
+            self.floppy.insert(unit, _floppy_medium(disk))
+        drives = [_ata_drive(place, number) for number, place in enumerate(self.bays.ata)]
+        self.ata0 = AtaChannel(clock, irq=irq(14), drives=(drives[0], drives[1]))
+        self.ata1 = AtaChannel(clock, irq=irq(15), drives=(drives[2], drives[3]))
+        self.cd_drives = [drive for drive in drives if isinstance(drive, AtapiCdrom)]
+        self.bus_master = IdeBusMaster(clock, memory=memory, channels=(self.ata0, self.ata1))
+
+    def _make_chipset(self) -> None:
+        self.i440fx = I440Fx(pam=self.shadow_ram.switch)
+        self.piix3 = Piix3(irq=self.irqs.chip)
+        self.ide = Piix3Ide(on_move=self._move_bus_master)
+        self.pm = Piix4Pm(self.clock, sci=self.irqs.chip(9), power_off=self._power_off, on_move=self._move_pm)
+        self.vga_pci = VgaPci(on_move=self._move_video, rom=False)
+        functions = {
+            (0, 0): self.i440fx.config,
+            (1, 0): self.piix3.config,
+            (1, 1): self.ide.config,
+            (1, 3): self.pm.config,
+            (2, 0): self.vga_pci.config,
+        }
+        self.pci = PciHost(functions, beside={0xCF9 - 0xCF8: self.reset_control})
+
+    def _make_bios(self) -> None:
+        bays = self.bays
+        self.bios = Bios(
+            cpu=self.engine.cpu, space=self.space, ports=self.ports, clock=self.clock,
+            floppies=bays.floppies, disks=bays.disks, cdroms=bays.cdroms,
+            boot_order=self._plan.boot_order(self._config.boot_order), trace=self.tracer.bios,
+        )  # fmt: skip
+
     def _map_ports(self) -> None:
         ports, out = self._plain_ports, self.lines[0].put
-        table: tuple[tuple[int, int, Any, str], ...] = (
-            (0x20, 2, self.pic.master, "pic0"),
-            (0x40, 4, self.pit, "pit"),
-            (0x60, 1, self.i8042.data, "keyboard data"),
-            (0x61, 1, self.port_b, "system control B"),
-            (0x64, 1, self.i8042.command, "keyboard command"),
-            (0x70, 2, self.cmos, "cmos"),
-            (0x80, 1, self.post_code, "post code"),
-            (0x92, 1, self.port_92, "system control A"),
-            (0xA0, 2, self.pic.slave, "pic1"),
-            (0xE9, 1, DebugConsole(out), "debug console"),
-            (0x2F8, 8, self.com2, "com2"),
-            (0x3B0, 0x30, self.vga, "vga"),
-            (0x3F8, 8, self.com1, "com1"),
-            (0x4D0, 2, self.pic.elcr, "elcr"),
-            (0xCF9, 1, self.reset_control, "reset control"),
+        table: tuple[tuple[int, int, int, Any, str], ...] = (  # base, length, width, port, name
+            (0x00, 16, 1, self.dma.byte_controller, "dma0"),
+            (0x20, 2, 1, self.pic.master, "pic0"),
+            (0x40, 4, 1, self.pit, "pit"),
+            (0x60, 1, 1, self.i8042.data, "keyboard data"),
+            (0x61, 1, 1, self.port_b, "system control B"),
+            (0x64, 1, 1, self.i8042.command, "keyboard command"),
+            (0x70, 2, 1, self.cmos, "cmos"),
+            (0x80, 1, 1, self.post_code, "post code"),
+            (0x81, 15, 1, self.dma.pages, "dma pages"),
+            (0x92, 1, 1, self.port_92, "system control A"),
+            (0xA0, 2, 1, self.pic.slave, "pic1"),
+            (0xC0, 32, 1, self.dma.word_controller, "dma1"),
+            (0xE9, 1, 1, DebugConsole(out), "debug console"),
+            (0xF4, 4, 4, DebugExit(self._debug_exit), "debug exit"),
+            (0x170, 8, 4, self.ata1.command_block, "ata1"),
+            (0x1CE, 4, 2, self.vga.vbe, "vbe"),
+            (0x1F0, 8, 4, self.ata0.command_block, "ata0"),
+            (0x2F8, 8, 1, self.com2, "com2"),
+            (0x376, 1, 1, self.ata1.control_block, "ata1 control"),
+            (0x3B0, 0x30, 1, self.vga, "vga"),
+            (0x3F0, 6, 1, self.floppy, "floppy"),
+            (0x3F6, 1, 1, self.ata0.control_block, "ata0 control"),
+            (0x3F7, 1, 1, self.floppy.rate_port, "floppy rate"),
+            (0x3F8, 8, 1, self.com1, "com1"),
+            (0x4D0, 2, 1, self.pic.elcr, "elcr"),
+            (0xCF8, 4, 4, self.pci.address, "pci address"),
+            (0xCFC, 4, 4, self.pci.data, "pci data"),
+            (0xB004, 2, 2, PowerSwitch(self._power_off), "power switch"),
         )
-        for base, length, port, name in table:
-            ports.map(base, length, port, name=name)
-        if self._rom is None:
+        for base, length, width, port, name in table:
+            ports.map(base, length, port, width=width, name=name)
+        ports.place(PowerSwitch(self._power_off), 0x604, 2, width=2, name="power switch")  # the PM block may come there
+        if self._foreign:
+            ports.map(0xB2, 2, self.pm.apm, name="apm")
+        else:
             ports.map(0xB2, 1, self.bios.trap, name="bios trap")
-        ports.map(0xF4, 4, DebugExit(self._debug_exit), width=4, name="debug exit")
-        for base in (0x604, 0xB004):
-            ports.map(base, 2, PowerSwitch(self._power_off), width=2, name="power switch")
+        self.mmio.map(VGA_MEMORY, VGA_MEMORY_END - VGA_MEMORY, self.vga.window, width=4, name="vga window")
+
+    # -- windows that move --------------------------------------------------------------------------------------
+    def _show_video(self, aperture: Aperture) -> None:
+        """Let the CPU see at A0000h what the graphics card says."""
+        base, whole = aperture.base, aperture.base % PAGE == 0 and aperture.length % PAGE == 0
+        flat = aperture.kind in (TEXT, LINEAR) and whole
+        shift = 0 if aperture.kind == TEXT else self._video + aperture.offset - base
+        regions = [Region(base, aperture.length, writable=True, shift=shift)] if flat else []
+        self.space.replace(VGA_MEMORY, VGA_MEMORY_END, regions)
+
+    def _move_video(self, index: int, base: int | None) -> None:
+        """Show the framebuffer where the card's base address register says, behind RAM and ROM."""
+        del index
+        old, self._framebuffer = self._framebuffer, None
+        if old is not None:
+            self.space.withdraw(old)
+        if base is not None:
+            self._framebuffer = Region(base, VIDEO_BYTES, writable=True, shift=self._video - base)
+            self.space.show_behind(self._framebuffer)
+
+    def _move_bus_master(self, index: int, base: int | None) -> None:
+        del index
+        self._plain_ports.place(self.bus_master, base, 16, width=4, name="ide bus master")
+
+    def _move_pm(self, base: int | None) -> None:
+        self._plain_ports.place(self.pm.ports, base, 64, width=4, name="acpi")
 
     def _plug_own_devices(self) -> None:
         """Make and map the devices of the user's own, which get what the PC's chips leave."""
@@ -192,8 +300,11 @@ class _Pc:
     # -- the machine --------------------------------------------------------------------------------------------
     def _make_machine(self) -> None:
         devices = {
-            "pit": self.pit, "cmos": self.cmos, "uart0": self.com1, "uart1": self.com2, "keyboard": self.keyboard,
-            "i8042": self.i8042, "vga": self.vga, "port_b": self.port_b, "port_92": self.port_92,
+            "shadow_ram": self.shadow_ram, "i440fx": self.i440fx, "piix3": self.piix3, "ide": self.ide, "pm": self.pm,
+            "vga_pci": self.vga_pci, "pci": self.pci, "pit": self.pit, "cmos": self.cmos, "uart0": self.com1,
+            "uart1": self.com2, "keyboard": self.keyboard, "mouse": self.mouse, "i8042": self.i8042, "vga": self.vga,
+            "dma": self.dma, "floppy": self.floppy, "ata0": self.ata0, "ata1": self.ata1,
+            "bus_master": self.bus_master, "port_b": self.port_b, "port_92": self.port_92,
             "a20": self.a20, "reset_control": self.reset_control,
             "post_code": self.post_code, "pic": self.pic,
         }  # fmt: skip  # what others drive comes after them: the gate, the PIC
@@ -203,12 +314,12 @@ class _Pc:
         )  # fmt: skip
         self.machine.console = console = Console(self.vga, self.keyboard, self.log, self.lines)
         console.enter_by(self.machine.from_outside)
-        self.machine.disks = self._disks_by_name()
+        self.machine.disks = self.bays.by_name()
         self.machine.user_devices = self.own_devices
         self.machine.twin = self._twin
         self._powered = True
         self.machine.sending = lambda: self.com1.sending or self.com2.sending
-        self.machine.closers.append(self._close_disks)
+        self.machine.closers.append(self.bays.close)
         self.machine.closers.append(self.tracer.close)
         self.tracer.attach(self.machine)
 
@@ -217,10 +328,9 @@ class _Pc:
         if not self._powered:
             return
         self.engine.set_a20(True)
-        if self._rom is not None:
-            self.memory.write(ROM_END - len(self._rom), self._rom)
-        else:
-            self.bios.load_rom()
+        low = below_one_mib(self._flash)
+        self.memory.write(ROM_END - len(low), low)
+        self.memory.view[self._flash_place : self._flash_place + len(self._flash)] = self._flash
         entry = self._plan.entry
         if entry is None:
             self._plan.load(self.memory)
@@ -235,7 +345,7 @@ class _Pc:
         devices = tuple(map(_own_clone, self._config.devices))
         kept = {  # what a twin writes to a disk stays in its memory, also when it is saved and restored
             name: tuple(replace(spec, snapshot=not spec.read_only) for spec in getattr(self._config, name))
-            for name in ("disks", "floppies")
+            for name in ("disks", "floppies", "cdroms")
         }
         config = replace(self._config, devices=devices, trace=(), guest_snapshot=True, **kept)
         twin = _Pc(config, self._plan, self._native, memory=memory, disks=disks).machine
@@ -260,55 +370,12 @@ class _Pc:
             return True
         return (tail - head) % 32 < 16
 
-    # -- drives -------------------------------------------------------------------------------------------------
-    def _open_disks(self) -> None:
-        config, drive = self._config, self._plan.drive
-        self._floppy_images: list[Disk | None] = []
-        self._disk_images: list[Disk] = []
-        if drive is not None:
-            self._disks.append(drive)
-            (self._floppy_images if drive.floppy_type is not None else self._disk_images).append(drive)
-        for spec in config.floppies:
-            self._floppy_images.append(self._open(spec, "floppy"))
-        for spec in config.disks:
-            self._disk_images.append(self._open(spec, "disk"))
-
-    def _take_disks(self, disks: dict[str, Disk]) -> None:
-        """Attach the disks of another machine's twin."""
-        self._floppy_images = [disk for name, disk in disks.items() if name.startswith("floppy")]
-        self._disk_images = [disk for name, disk in disks.items() if name.startswith("disk")]
-        self._disks += disks.values()
-
-    def _disks_by_name(self) -> dict[str, Disk]:
-        """Return every drive's disk: floppy0 is A:, disk0 is the BIOS's drive 80h."""
-        drives = {f"floppy{number}": disk for number, disk in enumerate(self._floppy_images) if disk is not None}
-        return drives | {f"disk{number}": disk for number, disk in enumerate(self._disk_images)}
-
-    def _open(self, spec: DiskSpec, medium: Any) -> Disk:
-        disk = open_disk(spec.path, read_only=spec.read_only, snapshot=spec.snapshot, medium=medium)
-        self._disks.append(disk)
-        return disk
-
-    def _floppies(self) -> list[Disk | None]:
-        return self._floppy_images
-
-    def _hard_disks(self) -> list[Disk]:
-        return self._disk_images
-
-    def _boot_order(self) -> tuple[int, ...]:
-        first = self._plan.boot_drive if self._plan.drive is not None else FLOPPY
-        return (HARD_DISK, FLOPPY) if first == HARD_DISK else (FLOPPY, HARD_DISK)
-
     def _nvram(self) -> dict[int, int]:
         """What the CMOS battery has kept: the sizes of memory (the BIOS's POST fills in the rest)."""
         extended = min((self._config.memory - MIB) // KIB, 0xFFFF)
         above = max(0, self._config.memory - 16 * MIB) // (64 * KIB)
         sizes = {0x15: 640, 0x17: extended, 0x30: extended, 0x34: above}
         return {at + half: word >> 8 * half & 0xFF for at, word in sizes.items() for half in (0, 1)}
-
-    def _close_disks(self) -> None:
-        while self._disks:
-            self._disks.pop().close()
 
 
 def _own_clone(entry: DeviceEntry | DeviceSpec) -> DeviceEntry | DeviceSpec:
@@ -327,3 +394,23 @@ def _own_clone(entry: DeviceEntry | DeviceSpec) -> DeviceEntry | DeviceSpec:
 
 def _silent(on: bool) -> None:
     """Drive a speaker that nobody hears."""
+
+
+def _whole_pages(rom: bytes) -> bytes:
+    """Return a ROM that begins at a page, with nothing (FFh) before a shorter one."""
+    return rom.rjust(-(-len(rom) // PAGE) * PAGE, b"\xff")
+
+
+def _floppy_medium(disk: Disk | None) -> FloppyMedium | None:
+    if disk is None:
+        return None
+    shape = disk.geometry
+    return FloppyMedium(disk, shape.cylinders, shape.heads, shape.sectors_per_track)
+
+
+def _ata_drive(place: tuple[str, Disk | None] | None, number: int) -> AtaDisk | AtapiCdrom | None:
+    if place is None:
+        return None
+    kind, disk = place
+    serial = f"MINIVM-{number}"
+    return AtaDisk(disk, serial=serial) if kind == "disk" and disk is not None else AtapiCdrom(disk, serial=serial)

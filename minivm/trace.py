@@ -116,10 +116,6 @@ class TracedBus(Bus):
         """Map on the bus underneath."""
         self._bus.map(base, length, port, width=width, name=name)
 
-    def unmap(self, port: Any) -> None:
-        """Unmap on the bus underneath."""
-        self._bus.unmap(port)
-
     def _tell(self, verb: str, address: int, size: int, value: int) -> None:
         mapping = self._bus.find(address)
         who = mapping.name if mapping is not None else "nobody"

@@ -42,6 +42,7 @@ class Bus:
         self.size = size
         self.unclaimed: Unclaimed | None = None
         self._mappings: list[Mapping] = []
+        self._windows: list[Mapping] = []
         self._by_address: dict[int, Mapping] = {}
         self.bursts: dict[int, Mapping] = {}
 
@@ -64,22 +65,25 @@ class Bus:
         if hasattr(port, "read_burst"):
             self.bursts.update(dict.fromkeys(range(base, wanted.end), wanted))
 
-    def unmap(self, port: Port) -> None:
-        """Let nobody answer any more where `port` did; harmless when it was not mapped."""
-        self._mappings = [mapping for mapping in self._mappings if mapping.port is not port]
+    def place(self, port: Port, base: int | None, length: int, *, width: int = 1, name: str = "") -> None:
+        """Move a window that a guest can move: `port` answers at `length` addresses from `base`, at None nowhere.
+
+        Where something is mapped, that answers and the window does not; of two windows, the one placed last.
+        """
+        self._windows = [window for window in self._windows if window.port is not port]
+        if base is not None:
+            self._windows.insert(0, Mapping(base, length, port, width, name or type(port).__name__))
         self._by_address.clear()
-        for address in [address for address, mapping in self.bursts.items() if mapping.port is port]:
-            del self.bursts[address]
 
     def mappings(self) -> list[Mapping]:
         """Return who is where, in order of address."""
-        return sorted(self._mappings, key=lambda mapping: mapping.base)
+        return sorted((*self._mappings, *self._windows), key=lambda mapping: mapping.base)
 
     def find(self, address: int) -> Mapping | None:
         """Return the mapping that claims `address`, or None when it floats."""
         found = self._by_address.get(address)
         if found is None:
-            for mapping in self._mappings:
+            for mapping in (*self._mappings, *self._windows):
                 if mapping.base <= address < mapping.end:
                     self._by_address[address] = found = mapping
                     break
