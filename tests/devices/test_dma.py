@@ -3,7 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minivm.devices.dma import DmaPair
+from minivm.core.plain import from_plain, to_plain
+from minivm.devices.dma import DmaPair, DmaPairState
 
 CASCADE, UNMASK, MASK = 0xC0, 0x00, 0x04
 WRITE, READ, VERIFY, DEMAND, SINGLE, BLOCK = 0x04, 0x08, 0x00, 0x00, 0x40, 0x80
@@ -282,7 +283,7 @@ def test_a_restored_pair_goes_on_where_the_other_was():
     channel.to_memory(b"half of it")
     board.out(0x0C, 0)
     board.read(4)
-    other.pair.restore(board.pair.state())
+    other.pair.restore(from_plain(DmaPairState, to_plain(board.pair.state())))
     assert other.pair.state() == board.pair.state()
     assert other.read(4) == board.read(4)
     assert other.pair.channel(2).to_memory(b"rest") == (4, False)

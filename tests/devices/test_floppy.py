@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from minivm.core.clock import Clock
 from minivm.core.device import Wire
+from minivm.core.plain import from_plain, to_plain
 from minivm.devices.dma import DmaPair
-from minivm.devices.floppy.controller import FloppyController
+from minivm.devices.floppy.controller import FloppyController, FloppyState
 from minivm.devices.floppy.drive import FloppyMedium
 from minivm.devices.floppy.transfer import OVERRUN_NS, ROTATION_NS
 from minivm.errors import DiskError
@@ -730,7 +731,7 @@ def test_garbage_never_raises_and_a_restored_controller_goes_on_like_the_first(b
     twin.clock.reset_to(desk.clock.now)
     twin.dma.restore(desk.dma.state())
     twin.chip.insert(0, twin.medium if desk.chip.medium(0) else None)
-    twin.chip.restore(desk.chip.state())
+    twin.chip.restore(from_plain(FloppyState, to_plain(desk.chip.state(), where="floppy")))
     twin.ram.bytes[:] = desk.ram.bytes
     twin.image.data, twin.image.bad = dict(desk.image.data), set(desk.image.bad)
     assert twin.chip.state() == desk.chip.state()
