@@ -14,16 +14,19 @@ from minivm.engine.cpustate import Registers
 from minivm.firmware import rom, services
 from minivm.firmware.bda import BiosDataArea
 from minivm.firmware.boot import Boot, KernelEntry
-from minivm.firmware.disk import Disk, Disks
+from minivm.firmware.disk import DiskServices
+from minivm.firmware.drives import FIRST_CD, Disk, Drives
 from minivm.firmware.ebda import ExtendedDataArea
+from minivm.firmware.el_torito import ElTorito
 from minivm.firmware.keyboard import Keyboard
 from minivm.firmware.serial import Serial
 from minivm.firmware.services import ROM_BASE, ROM_SEGMENT, TRAP_PORT, Board, Call, Handler
 from minivm.firmware.system import System
 from minivm.firmware.time import Time
+from minivm.firmware.transfers import Transfers
 from minivm.firmware.video import Video
 
-FLOPPY, HARD_DISK = 0x00, 0x80
+FLOPPY, HARD_DISK, CDROM = 0x00, 0x80, FIRST_CD
 """Drive numbers for `boot_order`."""
 
 # Services whose ROM code has pushed one more word before the service number
@@ -61,8 +64,9 @@ class BiosTrap:
 class Bios:
     """The BIOS of one machine.
 
-    `floppies` are drives 00h.., with None where no diskette is in the drive; `disks` are drives 80h... Both may be
-    changed while the machine runs. `boot_order` lists drive numbers. With `kernel_entry`, the ROM calls it after POST
+    `floppies` are drives 00h.., `disks` drives 80h.., `cdroms` drives E0h.., with None where a drive is empty. All may
+    be changed while the machine runs. `boot_order` lists drive numbers. `eject` opens the tray of the CD drive of that
+    index and tells whether it could. With `kernel_entry`, the ROM calls it after POST
     instead of INT 19h and halts with interrupts off; the caller sets the CPU's state at the next safe point.
     Map `trap` at `TRAP_PORT`, call `load_rom()`, and start the CPU at its reset vector; or call `post()` and start
     wherever you like.
@@ -77,8 +81,10 @@ class Bios:
         clock: Clock,
         floppies: Sequence[Disk | None] = (),
         disks: Sequence[Disk] = (),
-        boot_order: Sequence[int] = (FLOPPY, HARD_DISK),
+        cdroms: Sequence[Disk | None] = (),
+        boot_order: Sequence[int] = (FLOPPY, HARD_DISK, CDROM),
         trace: Callable[[str], None] | None = None,
+        eject: Callable[[int], bool] | None = None,
         kernel_entry: KernelEntry | None = None,
     ) -> None:
         self._rom = rom.image()
@@ -87,10 +93,15 @@ class Bios:
         self.video = Video(self.board, tables)
         self.keyboard = Keyboard(self.board)
         self.time = Time(self.board)
-        self.drives = Disks(self.board, floppies, disks)
+        self.drives = Drives(self.board, floppies, disks, cdroms)
+        self.el_torito = ElTorito(self.board, self.drives, Transfers(self.board))
+        self.disk_services = DiskServices(self.board, self.drives, self.el_torito.functions, eject)
         self.system = System(self.board, self.time)
         self.serial = Serial(self.board)
-        self.boot = Boot(self.board, self._rom, video=self.video, time=self.time, disks=self.drives, order=boot_order)
+        self.boot = Boot(
+            self.board, self._rom, video=self.video, time=self.time, drives=self.drives, el_torito=self.el_torito,
+            order=boot_order,
+        )  # fmt: skip
         self._kernel_entry = kernel_entry
         self.trap = BiosTrap(cpu, self.board, self._handlers())
 
@@ -111,10 +122,11 @@ class Bios:
         system, time = self.system, self.time
         return {
             0x05: system.print_screen, 0x08: time.tick, 0x09: self.keyboard.interrupt, 0x10: self.video.call,
-            0x11: system.equipment, 0x12: system.memory_size, 0x13: self.drives.call, 0x14: self.serial.call,
+            0x11: system.equipment, 0x12: system.memory_size, 0x13: self.disk_services.call, 0x14: self.serial.call,
             0x15: system.call, 0x16: self.keyboard.call, 0x17: system.printer, 0x1A: time.call,
             services.POST: self._post_from_rom, services.KERNEL: self._enter_kernel,
-            services.BOOT_CANDIDATE: self.boot.candidate, services.WAIT_OVER: time.wait_over,
+            services.BOOT_CANDIDATE: self.boot.candidate, services.BOOT_CD: self.el_torito.boot,
+            services.WAIT_OVER: time.wait_over,
             services.PAUSED: self.keyboard.paused, services.RTC_INTERRUPT: time.rtc_interrupt,
             services.UNHANDLED: self._unhandled, services.VBE_WINDOW: self.video.vbe.far_window,
         }  # fmt: skip
@@ -136,4 +148,4 @@ def _silent(text: str) -> None:
     """Trace to nowhere."""
 
 
-__all__ = ["FLOPPY", "HARD_DISK", "TRAP_PORT", "Bios", "BiosTrap"]
+__all__ = ["CDROM", "FLOPPY", "HARD_DISK", "TRAP_PORT", "Bios", "BiosTrap"]

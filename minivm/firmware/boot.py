@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from minivm.core.memory import KIB, MIB
 from minivm.firmware import ebda
-from minivm.firmware.disk import Disks, diskette_type, fixed_disk_table
+from minivm.firmware.disk import fixed_disk_table
+from minivm.firmware.drives import Drives, diskette_type
+from minivm.firmware.el_torito import ElTorito
 from minivm.firmware.rom import BASE, rom_map, vectors
 from minivm.firmware.services import ROM_SEGMENT, Board, Call
 from minivm.firmware.system import A20_BIT, CONVENTIONAL_KIB, SYSTEM_CONTROL_PORT
@@ -40,20 +42,23 @@ class Boot:
     """POST and the order of the drives at boot."""
 
     def __init__(
-        self, board: Board, rom: bytes, *, video: Video, time: Time, disks: Disks, order: Sequence[int]
-    ) -> None:
+        self, board: Board, rom: bytes, *, video: Video, time: Time, drives: Drives, el_torito: ElTorito,
+        order: Sequence[int],
+    ) -> None:  # fmt: skip
         self._board = board
         self._bda = board.bda
         self._rom = rom
         self._tables = rom_map(rom)
         self._video = video
         self._time = time
-        self._disks = disks
+        self._drives = drives
+        self._el_torito = el_torito
         self._order = order
 
     def candidate(self, call: Call) -> None:
         """INT 19h asks for the drive of try number AX; the answer "yes" means that there is none left."""
-        order = [drive for drive in self._order if self._disks.exists(drive)]
+        self._el_torito.end()
+        order = [drive for drive in self._order if self._drives.find(drive) is not None]
         if call.cpu.ax >= len(order):
             call.answer = True
         else:
@@ -86,7 +91,7 @@ class Boot:
             offset = ours.get(number, extra.get(number, DUMMY))
             value = 0 if number in USER_VECTORS else ROM_SEGMENT << 16 | offset
             self._board.space.store(4 * number, 4, value)
-        rows = b"".join(fixed_disk_table(disk) for disk in self._disks.disks[:2])
+        rows = b"".join(fixed_disk_table(disk) for disk in self._drives.disks[:2])
         # The table lies in the ROM, as on the XT; POST is the one who may write there.
         self._board.space.memory.write(BASE + tables.fixed_disk_tables, rows.ljust(32, b"\0"))
 
@@ -106,14 +111,14 @@ class Boot:
         bda.keyboard_head = bda.keyboard_tail = bda.keyboard_start = 0x1E
         bda.keyboard_end = 0x3E
         bda.keyboard_flags_3 = 0x10  # the 101-key keyboard
-        bda.disk_count = len(self._disks.disks)
+        bda.disk_count = len(self._drives.disks)
         bda.diskette_recalibrated = 1
         self._fill_diskette_data()
         bda.video_control, bda.video_switches, bda.video_flags, bda.display_combination = 0x60, 0xF9, 0x51, 0x08
         bda.video_save_pointer = ROM_SEGMENT << 16 | self._tables.video_save_pointers
 
     def _fill_diskette_data(self) -> None:
-        count = len(self._disks.floppies)
+        count = len(self._drives.floppies)
         self._bda.diskette_info = (0x07 if count else 0) | (0x70 if count > 1 else 0)
         # 17h: a 1.44 MB medium established in its drive, at 500 kbit/s
         self._bda.diskette_media = (0x17 if count else 0) | (0x1700 if count > 1 else 0)
@@ -123,7 +128,7 @@ class Boot:
         return [base for base in COM_BASES if not self._board.ports.read(base + INTERRUPT_ID, 1) & 0x30]
 
     def _equipment(self, serial_ports: int) -> int:
-        floppies = len(self._disks.floppies)
+        floppies = len(self._drives.floppies)
         word = 0x22  # coprocessor; 80 x 25 in colour
         if floppies:
             word |= 1 | (min(floppies, 4) - 1) << 6
@@ -142,10 +147,10 @@ class Boot:
         board.cmos(STATUS_C)  # reading drops an interrupt that was left over
 
     def _configuration(self) -> dict[int, int]:
-        disks = self._disks
-        types = [diskette_type(disk) for disk in (*disks.floppies, None, None)[:2]]
-        types = [kind if index < len(disks.floppies) else 0 for index, kind in enumerate(types)]
-        fixed = [DISK_DRIVE_DEFINED if index < len(disks.disks) else 0 for index in range(2)]
+        drives = self._drives
+        types = [diskette_type(disk) for disk in (*drives.floppies, None, None)[:2]]
+        types = [kind if index < len(drives.floppies) else 0 for index, kind in enumerate(types)]
+        fixed = [DISK_DRIVE_DEFINED if index < len(drives.disks) else 0 for index in range(2)]
         memory = self._board.space.memory.size
         extended = min((memory - MIB) // KIB, 0xFFFF)
         above = max(memory - 16 * MIB, 0) // (64 * KIB)

@@ -20,10 +20,14 @@ SERVICE_WAIT_OVER       equ 103h
 SERVICE_PAUSED          equ 104h
 SERVICE_RTC_INTERRUPT   equ 105h
 SERVICE_UNHANDLED       equ 106h
+SERVICE_BOOT_CD         equ 107h
 SERVICE_VBE_WINDOW      equ 110h
 
 BOOT_STACK      equ 6F00h       ; below the boot sector, as other BIOSes leave it
 BDA_SEGMENT     equ 40h
+EBDA_SEGMENT    equ 9FC0h
+EBDA_MESSAGE    equ 0A0h        ; what a service wants printed during the boot
+FIRST_CD        equ 0E0h
 BDA_RESUME      equ 67h         ; where a reset returns to when the CMOS shutdown byte asks for it
 BDA_DISKETTE_DONE equ 3Eh
 BDA_LAST_IRQ    equ 6Bh
@@ -175,6 +179,8 @@ boot:
         ASK SERVICE_BOOT_CANDIDATE      ; AX = which try; DL = drive; carry = no more
         jc .none
         inc si
+        cmp dl, FIRST_CD
+        jae .cd
         push dx
         mov ah, 0
         int 13h
@@ -192,6 +198,9 @@ boot:
         jc .next
         cmp word [7DFEh], 0AA55h
         jne .next
+        push word 0
+        push word 7C00h
+.enter:
         xor ax, ax
         mov es, ax
         mov ds, ax
@@ -204,23 +213,42 @@ boot:
         xor edi, edi
         xor ebp, ebp
         mov eax, 0AA55h
-        jmp 0:7C00h
+        retf
+.cd:
+        ASK SERVICE_BOOT_CD     ; carry = loaded: AX:BX begins it, DL = its drive
+        jc .loaded
+        push si
+        mov ax, EBDA_SEGMENT
+        mov ds, ax
+        mov si, EBDA_MESSAGE
+        call print
+        pop si
+        jmp .next
+.loaded:
+        push ax
+        push bx
+        jmp .enter
 .none:
         int 18h
+
+print:                          ; the text at DS:SI, up to a zero
+        cld
+.character:
+        lodsb
+        or al, al
+        jz .done
+        mov ah, 0Eh
+        mov bx, 7
+        int 10h
+        jmp .character
+.done:
+        ret
 
 no_boot:
         push cs
         pop ds
         mov si, .message
-        cld
-.character:
-        lodsb
-        or al, al
-        jz .halt
-        mov ah, 0Eh
-        mov bx, 7
-        int 10h
-        jmp .character
+        call print
 .halt:
         cli
         hlt

@@ -31,11 +31,13 @@ class FakeDisk:
         self.geometry = geometry
         self.read_only = read_only
         self.broken = False
+        self.reads: list[tuple[int, int]] = []
         self.data = bytearray(b"".join(bytes([number & 0xFF]) * 512 for number in range(min(sectors, 4096))))
 
     def read(self, lba: int, count: int) -> bytes:
         if self.broken:
             raise ImageError("the disk is broken")
+        self.reads.append((lba, count))
         return bytes(self.data[lba * 512 : (lba + count) * 512]).ljust(count * 512, b"\0")
 
     def write(self, lba: int, data: bytes) -> None:
@@ -243,3 +245,15 @@ def make_pc(memory_bytes: int = 32 << 20) -> FakePc:
 def pc() -> FakePc:
     """A PC after POST, with a 1.44 MB diskette and a hard disk."""
     return make_pc()
+
+
+@pytest.fixture
+def make_disk() -> Callable[..., FakeDisk]:
+    """Return a function that makes a disk of so many sectors, each filled with its number's low byte."""
+
+    def make(sectors: int, *, read_only: bool = False, data: bytes = b"") -> FakeDisk:
+        disk = FakeDisk(sectors, FakeGeometry(max(1, sectors // 1008), 16, 63), read_only)
+        disk.data[: len(data)] = data
+        return disk
+
+    return make

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from minivm.firmware.disk import fixed_disk_table, translate
+from minivm.firmware.disk import fixed_disk_table
+from minivm.firmware.drives import translate
 
 BUFFER = 0x8000
 
@@ -141,55 +142,6 @@ def test_reset_seek_verify_and_friends_succeed(pc):
     for function in (0x00, 0x04, 0x0C, 0x0D, 0x10, 0x11, 0x14):
         transfer(pc, function, 1, drive=0x80)
         assert (pc.carry, pc.cpu.ah) == (False, 0), hex(function)
-
-
-# -- EDD ---------------------------------------------------------------------------------------------------------
-def packet(pc, lba, count, *, size=0x10, pointer=BUFFER, flat=0):
-    data = bytes([size, 0]) + count.to_bytes(2, "little") + pointer.to_bytes(4, "little") + lba.to_bytes(8, "little")
-    pc.memory.write(0x600, data + flat.to_bytes(8, "little"))
-
-
-def test_extensions_announce_themselves_for_hard_disks_only(pc):
-    pc.interrupt(0x13, ax=0x4100, bx=0x55AA, dx=0x80)
-    assert (pc.carry, pc.cpu.bx, pc.cpu.ah) == (False, 0xAA55, 0x30)
-    assert pc.cpu.cx & 1
-    pc.interrupt(0x13, ax=0x4100, bx=0x55AA, dx=0)
-    assert (pc.carry, pc.cpu.ah) == (True, 0x01)
-
-
-def test_reading_blocks_by_packet(pc):
-    packet(pc, 100, 3)
-    pc.interrupt(0x13, ax=0x4200, dx=0x80, ds=0, si=0x600)
-    assert (pc.carry, pc.cpu.ah) == (False, 0)
-    assert [pc.memory.read(BUFFER + 512 * index, 1)[0] for index in range(3)] == [100, 101, 102]
-
-
-def test_a_packet_may_have_a_flat_address(pc):
-    packet(pc, 7, 1, size=0x18, pointer=0xFFFF_FFFF, flat=0x123456)
-    pc.interrupt(0x13, ax=0x4200, dx=0x80, ds=0, si=0x600)
-    assert pc.memory.read(0x123456, 512) == b"\x07" * 512
-
-
-def test_writing_blocks_by_packet(pc):
-    pc.memory.write(BUFFER, b"\xee" * 512)
-    packet(pc, 9, 1)
-    pc.interrupt(0x13, ax=0x4300, dx=0x80, ds=0, si=0x600)
-    assert pc.disk.data[9 * 512 : 10 * 512] == b"\xee" * 512
-
-
-def test_a_packet_past_the_end_moves_nothing_and_says_so(pc):
-    packet(pc, 2047, 2)
-    pc.interrupt(0x13, ax=0x4200, dx=0x80, ds=0, si=0x600)
-    assert (pc.carry, pc.cpu.ah) == (True, 0x01)
-    assert pc.memory.read(0x602, 2) == b"\0\0"
-
-
-def test_extended_parameters(pc):
-    pc.memory.write(0x600, b"\x1e\x00")
-    pc.interrupt(0x13, ax=0x4800, dx=0x80, ds=0, si=0x600)
-    data = pc.memory.read(0x600, 0x1E)
-    assert (pc.carry, data[:2]) == (False, b"\x1e\x00")
-    assert (int.from_bytes(data[16:24], "little"), data[24:26]) == (2048, b"\x00\x02")
 
 
 # -- geometry ----------------------------------------------------------------------------------------------------
