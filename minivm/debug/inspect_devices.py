@@ -12,7 +12,7 @@ from minivm.core.describe import Chip, Decoded, Register, decode, sentence
 from minivm.core.device import Wire
 from minivm.core.record import record
 from minivm.devices.pic import CASCADE_IR, NEVER_INITIALIZED, OPERATIONAL, Pic, PicState
-from minivm.devices.registers import cmos, i8042, pic, pit, ps2_keyboard, small, system_control, uart, vga
+from minivm.devices.registers import cmos, dma, floppy, i8042, pic, pit, ps2_keyboard, small, system_control, uart, vga
 from minivm.engine.cpustate import HF_INHIBIT_IRQ, IF
 from minivm.machine import Machine
 
@@ -45,6 +45,11 @@ PARTS = {
                  "pic", lambda state: state.slave),
     "elcr": Part(pic.describe_elcr("the PICs"), "pic"),
     "pit": Part(pit.describe("the timer"), "pit"),
+    "dma0": Part(dma.describe("the byte DMA controller", first=0), "dma", lambda state: state.byte_controller),
+    "dma1": Part(dma.describe("the word DMA controller", first=4), "dma", lambda state: state.word_controller),
+    "dma pages": Part(dma.describe_pages("the DMA page registers"), "dma"),
+    "floppy": Part(floppy.describe("the floppy controller"), "floppy"),
+    "floppy rate": Part(floppy.describe_rate("the floppy controller's data rate"), "floppy"),
     "keyboard data": Part(i8042.describe_data("the keyboard controller"), "i8042"),
     "keyboard command": Part(i8042.describe_command("the keyboard controller"), "i8042"),
     "cmos": Part(cmos.describe("the clock chip"), "cmos"),

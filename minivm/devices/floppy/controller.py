@@ -45,9 +45,9 @@ COMMAND, EXECUTION, RESULT = "command", "execution", "result"
 class FloppyState:
     """The controller, its heads and the command on its way; what the drives hold is the storage's.
 
-    `phase` is "command" (also when idle), "execution" or "result"; `received` are the command's bytes so far, `results`
-    those that the host has still to read. `head_until` is when the head is lifted; `resets_to_sense` counts the four
-    interrupts of a reset down.
+    `phase` is "command" (also when idle), "execution" or "result"; `received` are the command's bytes, also while it
+    runs; `results` those that the host has still to read. `head_until` is when the head is lifted; `resets_to_sense`
+    counts the four interrupts of a reset down.
     """
 
     digital_output: int
@@ -250,6 +250,7 @@ class FloppyController:
         value = self._results.pop(0)
         if not self._results:
             self._phase = COMMAND
+            self._received.clear()
             if self._seeks.waiting:
                 self._interrupt_host()
         return value
@@ -264,8 +265,9 @@ class FloppyController:
             self._received.append(value)
             command = _COMMANDS[self._received[0]]
             if len(self._received) > command.parameters:
-                received, self._received = bytes(self._received), bytearray()
-                command.act(self, received)
+                command.act(self, bytes(self._received))
+                if self._phase == COMMAND:
+                    self._received.clear()
 
     def _host_served(self) -> None:
         """Let the interrupt fall when the FIFO asks for no more."""
