@@ -12,7 +12,7 @@ from minivm.core.describe import Chip, Decoded, Register, decode, sentence
 from minivm.core.device import Wire
 from minivm.core.record import record
 from minivm.devices.pic import CASCADE_IR, NEVER_INITIALIZED, OPERATIONAL, Pic, PicState
-from minivm.devices.registers import cmos, dma, floppy, i8042, pic, pit, ps2_keyboard, small, system_control, uart, vga
+from minivm.devices.registers import ata, cmos, dma, floppy, i8042, pic, pit, ps2_keyboard, small, system_control, uart, vga
 from minivm.engine.cpustate import HF_INHIBIT_IRQ, IF
 from minivm.machine import Machine
 
@@ -62,6 +62,11 @@ PARTS = {
     "debug console": Part(small.describe_console("the debug console")),
     "debug exit": Part(small.describe_exit("the debug exit")),
     "power switch": Part(small.describe_power("the power switch")),
+    "ata0": Part(ata.describe_command("the first ATA channel"), "ata0"),
+    "ata0 control": Part(ata.describe_control("the first ATA channel's control"), "ata0"),
+    "ata1": Part(ata.describe_command("the second ATA channel"), "ata1"),
+    "ata1 control": Part(ata.describe_control("the second ATA channel's control"), "ata1"),
+    "ide bus master": Part(ata.describe_bus_master("the IDE bus master"), "bus_master"),
     "keyboard": KEYBOARD,
 }  # fmt: skip
 """By the name that the port bus knows; the keyboard itself is on no bus."""
