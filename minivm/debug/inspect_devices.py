@@ -12,7 +12,20 @@ from minivm.core.describe import Chip, Decoded, Register, decode, sentence
 from minivm.core.device import Wire
 from minivm.core.record import record
 from minivm.devices.pic import CASCADE_IR, NEVER_INITIALIZED, OPERATIONAL, Pic, PicState
-from minivm.devices.registers import ata, cmos, dma, floppy, i8042, pic, pit, ps2_keyboard, small, system_control, uart, vga
+from minivm.devices.registers import (
+    ata,
+    cmos,
+    dma,
+    floppy,
+    i8042,
+    pic,
+    pit,
+    ps2_keyboard,
+    small,
+    system_control,
+    uart,
+    vga,
+)
 from minivm.engine.cpustate import HF_INHIBIT_IRQ, IF
 from minivm.machine import Machine
 
