@@ -1,7 +1,8 @@
 """From what a terminal sends to the keys of a PC keyboard.
 
 ECMA-48 control sequences with xterm's modifiers (XTerm Control Sequences, "PC-Style Function Keys"), the VT220's and
-the Linux console's function keys, and UTF-8 text. ESC before a key is Alt.
+the Linux console's function keys, and UTF-8 text. ESC before a key is Alt. An answer of the terminal's own is cut out
+whole and is no key: `ESC _ G ... ESC \\` of Kitty's graphics protocol here, the others are control sequences anyhow.
 """
 
 import re
@@ -30,11 +31,13 @@ _LINUX = dict(zip("ABCDE", ("f1", "f2", "f3", "f4", "f5"), strict=True))
 _MODIFIERS = ((1, "left_shift"), (2, "left_alt"), (4, "left_ctrl"))
 
 _COMPLETE = re.compile(
-    rb"\x1b\[\[(?P<linux>[A-E])"
+    rb"(?P<answer>\x1b_G[^\x1b]*\x1b\\)"
+    rb"|\x1b\[\[(?P<linux>[A-E])"
     rb"|\x1b\[(?P<parameters>[0-?]*)[ -/]*(?P<final>[@-~])"
     rb"|\x1bO(?P<modifier>[2-8]?)(?P<keypad>[!-1A-Za-z])"
 )
-_MAY_BECOME = re.compile(rb"\x1b(\[(\[|[0-?]*[ -/]*)|O[2-8]?)?")
+_MAY_BECOME = re.compile(rb"\x1b(\[(\[|[0-?]*[ -/]*)|O[2-8]?|_(G[^\x1b]*\x1b?)?)?")
+_LIKE_AN_ANSWER = re.compile(rb"\x1b(_G|\[[?6])")
 
 
 @record
@@ -50,6 +53,11 @@ class Decoder:
 
     def __init__(self) -> None:
         self.waiting = b""
+
+    @property
+    def in_answer(self) -> bool:
+        """True when what waits looks like the terminal's own words, which nobody types so."""
+        return _LIKE_AN_ANSWER.match(self.waiting) is not None
 
     def feed(self, data: bytes, *, flush: bool = False) -> Iterator[Keypress]:
         """Give the keypresses in `data`; with `flush`, an unfinished sequence is what it looks like: Escape first."""
@@ -108,6 +116,8 @@ def _by_code(character: str) -> tuple[KeyEvent, ...]:
 
 
 def _keys_of(match: "re.Match[bytes]") -> list[str]:
+    if match["answer"]:
+        return []
     if match["linux"]:
         return [_LINUX[match["linux"].decode()]]
     if match["keypad"]:

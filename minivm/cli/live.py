@@ -8,6 +8,7 @@ import time
 from typing import cast
 
 from minivm.cli import report
+from minivm.cli.graphics import PicturePainter
 from minivm.cli.keypresses import Decoder, Keypress, chord
 from minivm.cli.lines import Lines
 from minivm.cli.options import Settings
@@ -18,11 +19,18 @@ from minivm.console import Console
 from minivm.core.keys import parse_keys
 from minivm.core.screen import TextScreen
 from minivm.machine import Ended, Machine
+from minivm.pictures.monitor import HOW_TO_WRITE, Monitor, shows_pixels, words_of
 
 FRAME_S = 1 / 30
+PICTURE_FRAME_S = 1 / 20
+PICTURE_REST = 3
+"""After a picture that took so long, the next one waits so many times as long: the guest needs the processor, too."""
 ESCAPE_S = 0.05
 """A lone ESC is the Escape key when nothing has followed it for so long."""
+ANSWER_S = 1.0
+"""An answer of the terminal's may be so long on its way."""
 PREFIX = b"\x01"
+NOT_SHOWN = "graphics mode, which --display text leaves out"
 HELP = (
     "Ctrl-A H  this help",
     "Ctrl-A X  quit",
@@ -43,9 +51,10 @@ class LiveFace:
     def __init__(self, machine: Machine, wanted: Settings) -> None:
         self._machine, self._wanted = machine, wanted
         self._console = cast(Console, machine.console)
+        self._monitor = cast(Monitor, machine.console)
         self._display = wanted.config.display
         asked_for_line = any(spec.kind == "stdio" for spec in wanted.config.serial)
-        self._automatic = self._display == "auto" and not asked_for_line
+        self._automatic = self._display not in ("text", "none") and not asked_for_line
         self._unsent = bytearray()
         self._at_line_start = True
         self._decoder, self._prefixed, self._helping = Decoder(), False, False
@@ -59,6 +68,8 @@ class LiveFace:
         self._waiter = Waiter()
         self._terminal = Terminal(self._redraw)
         self._painter = Painter(paint_for(os.environ), shapes=self._terminal.shapes)
+        self._pictures: PicturePainter | None = None
+        self._in_graphics = False
         self._terminal.__enter__()
         if self._display == "text":
             self._terminal.show_screen(True)
@@ -71,7 +82,7 @@ class LiveFace:
         """In how many seconds a frame or a decision about ESC is due."""
         due = [self._next_frame] if self._dirty else []
         if self._waiting_since is not None:
-            due.append(self._waiting_since + ESCAPE_S)
+            due.append(self._waiting_since + self._escape_s)
         return max(0.0, min(due) - time.monotonic()) if due else None
 
     def show(self) -> None:
@@ -84,12 +95,18 @@ class LiveFace:
             self._dirty = not self._helping
             return
         self._dirty = False
+        graphics = self._shows_pixels
         screen = self._console.screen
-        if self._automatic and not self._terminal.screen and is_used(screen):
+        if self._automatic and not self._terminal.screen and (graphics or is_used(screen)):
             self._change_view()
+            self._dirty = False
         if self._terminal.screen:
-            self._draw(screen)
-            self._next_frame = now + FRAME_S
+            self._change_mode(graphics)
+            if graphics:
+                self._draw_picture()
+            else:
+                self._draw(screen)
+                self._next_frame = now + FRAME_S
 
     def wait(self, seconds: float | None) -> None:
         """Sleep until time is over, or somebody types or sends something."""
@@ -104,7 +121,7 @@ class LiveFace:
             data = self._terminal.read()
             if not data:
                 return Ended("terminated")
-        over = self._waiting_since is not None and time.monotonic() >= self._waiting_since + ESCAPE_S
+        over = self._waiting_since is not None and time.monotonic() >= self._waiting_since + self._escape_s
         for keypress in self._decoder.feed(data, flush=over and not data):
             ended = self._take(keypress)
             if ended is not None:
@@ -119,11 +136,13 @@ class LiveFace:
         """Give the terminal back, leave what was to be seen on it, and say why the run ended."""
         self.lines.flush()
         was_screen = self._terminal.screen
+        self._change_mode(False)
         self._terminal.show_screen(False)
         self._show_serial()
-        screen = self._console.screen
-        if self._wanted.show_screen or was_screen or (self._display == "auto" and is_used(screen)):
-            self._leave_screen(screen)
+        screen, graphics = self._console.screen, shows_pixels(self._monitor)
+        used = self._display not in ("text", "none") and (graphics or is_used(screen))
+        if self._wanted.show_screen or was_screen or used:
+            (self._leave_picture if graphics else self._leave_screen)()
         self._terminal.restore()
         if not self._wanted.quiet and ended.autopsy is None:
             before = "" if self._at_line_start else "\r\n"
@@ -137,6 +156,9 @@ class LiveFace:
 
     # -- keys ---------------------------------------------------------------------------------------------------
     def _take(self, keypress: Keypress) -> Ended | None:
+        if self._pictures is not None and self._pictures.take(keypress.raw):
+            self._next_frame, self._dirty = 0.0, True
+            return None
         if self._helping:
             self._helping = False
             self._redraw()
@@ -181,7 +203,12 @@ class LiveFace:
                 self._change_view()
         return None
 
+    @property
+    def _escape_s(self) -> float:
+        return ANSWER_S if self._decoder.in_answer else ESCAPE_S
+
     def _change_view(self) -> None:
+        self._change_mode(False)
         self._terminal.show_screen(not self._terminal.screen)
         self._redraw()
         self._show_serial()
@@ -203,6 +230,8 @@ class LiveFace:
     # -- the screen ---------------------------------------------------------------------------------------------
     def _redraw(self) -> None:
         self._painter.forget()
+        if self._pictures is not None:
+            self._pictures.forget()
         self._status = ""
         self._next_frame = 0.0
         self._dirty = True
@@ -225,19 +254,75 @@ class LiveFace:
         """Return the line below the screen, nothing where the terminal has no room for it."""
         if rows <= screen.rows:
             return ""
+        return self._status_at(screen.rows, columns, min(columns, screen.columns))
+
+    def _status_at(self, row: int, columns: int, width: int) -> str:
         unseen = f"  {len(self._unsent)} bytes from the serial line: Ctrl-A C" if self._unsent else ""
-        state = "graphics mode, which is not shown yet  " if not _shows_text(self._machine) else ""
+        state = f"{NOT_SHOWN}  " if self._display == "text" and shows_pixels(self._monitor) else ""
         keys = "Ctrl-A: H X R D C A" if self._prefixed else "Ctrl-A X quits, Ctrl-A H helps"
         words = f" {os.path.basename(self._wanted.guest)}  {state}{keys}{unseen}"  # noqa: PTH119 - may be no path
-        return f"\x1b[{screen.rows + 1};1H\x1b[0;7m{words[:columns]:<{min(columns, screen.columns)}}\x1b[0m"
+        return f"\x1b[{row + 1};1H\x1b[0;7m{words[:columns]:<{width}}\x1b[0m"
 
-    def _leave_screen(self, screen: TextScreen) -> None:
+    def _leave_screen(self) -> None:
         """Print the screen's used rows where the shell's output goes."""
+        screen = self._console.screen
         used = max((number + 1 for number in range(screen.rows) if screen.row(number)), default=0)
         if used and not self._at_line_start:
             self._terminal.write("\r\n")
         for number in range(used):
             self._terminal.write(self._painter.line(screen, number) + "\r\n")
+        self._at_line_start = True
+
+    # -- a graphics mode ----------------------------------------------------------------------------------------
+    @property
+    def _shows_pixels(self) -> bool:
+        """True while there is a picture to be drawn."""
+        return self._display != "text" and shows_pixels(self._monitor)
+
+    def _change_mode(self, graphics: bool) -> None:
+        """Begin with an empty terminal when the guest changes between text and graphics."""
+        if graphics == self._in_graphics:
+            return
+        self._in_graphics = graphics
+        if self._terminal.screen:
+            erase = self._pictures.erase() if self._pictures is not None else ""
+            self._terminal.write(f"{erase}\x1b[?25l")
+            self._redraw()
+
+    def _draw_picture(self) -> None:
+        """Draw the picture, and a line below it that says what a key does."""
+        pictures, began = self._picture_painter(), time.monotonic()
+        if pictures.waits:
+            self._next_frame, self._dirty = began + pictures.waits, True
+            return
+        rows, columns = self._terminal.size
+        pictures.cell = self._terminal.cell
+        text = pictures.draw(self._monitor.picture(), max(1, rows - 1), columns)
+        status = self._status_at(rows - 1, columns, columns) if rows > 1 else ""
+        if text or status != self._status:
+            self._status = status
+            self._terminal.write(text + status)
+        took = time.monotonic() - began
+        self._next_frame = began + took + max(PICTURE_FRAME_S - took, PICTURE_REST * took)
+
+    def _picture_painter(self) -> PicturePainter:
+        """Return the painter of pictures; the first one asks the terminal what it can show."""
+        if self._pictures is None:
+            self._pictures = PicturePainter(self._display, os.environ, self._terminal.cell)
+            self._terminal.write(self._pictures.question())
+        return self._pictures
+
+    def _leave_picture(self) -> None:
+        """Print the picture as characters where the shell's output goes."""
+        if not self._at_line_start:
+            self._terminal.write("\r\n")
+        rows, columns = self._terminal.size
+        picture = self._monitor.picture()
+        painter = self._pictures or PicturePainter("blocks", os.environ)
+        for line in painter.printed(picture, max(1, rows - 3), columns):
+            self._terminal.write(f"{line}\r\n")
+        if not self._wanted.quiet:
+            self._terminal.write(f"{words_of(picture)}; {HOW_TO_WRITE}\r\n")
         self._at_line_start = True
 
     # -- the serial line ----------------------------------------------------------------------------------------
@@ -252,7 +337,3 @@ class LiveFace:
 def is_used(screen: TextScreen) -> bool:
     """Tell whether anything but blanks in the colours of power-on stands on the screen."""
     return bool(screen.characters.strip(b"\0 ") or screen.attributes.strip(b"\x07\0"))
-
-
-def _shows_text(machine: Machine) -> bool:
-    return bool(getattr(machine.devices.get("vga"), "text_mode", True))

@@ -10,6 +10,7 @@ from minivm.cli.options import Settings
 from minivm.console import Console
 from minivm.core import cp437
 from minivm.machine import Ended, Machine
+from minivm.pictures.monitor import HOW_TO_WRITE, Monitor, shows_pixels, text_of
 
 if TYPE_CHECKING:
     from minivm.cli.waiting import Waiter
@@ -26,6 +27,7 @@ class PlainFace:
     def __init__(self, machine: Machine, wanted: Settings) -> None:
         self._machine, self._wanted = machine, wanted
         self._console = cast(Console, machine.console)
+        self._monitor = cast(Monitor, machine.console)
         self._raw = any(spec.kind == "stdio" for spec in wanted.config.serial)
         self._waiting = bytearray()
         self._at_line_start = True
@@ -77,11 +79,13 @@ class PlainFace:
         """
         self.show()
         display, always = self._wanted.config.display, self._wanted.show_screen
-        text = self._console.screen.text()
+        text = text_of(self._monitor)
+        if shows_pixels(self._monitor):
+            text = f"{text}; {HOW_TO_WRITE}"
         late = report.status_of(ended) == report.TIMED_OUT
         if late and not self._wanted.quiet:
             print(f"minivm: {report.sentence(ended, self._machine)}; the screen:\n{text or '(empty)'}", file=sys.stderr)
-        wanted = always or display == "text" or (display == "auto" and text and not late)
+        wanted = always or display == "text" or (display != "none" and text and not late)
         if wanted and not self._wanted.json:
             before = "" if self._at_line_start else "\n"
             write_all(f"{before}{text}\n".encode(sys.stdout.encoding or "utf-8", "replace"))

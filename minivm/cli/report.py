@@ -1,11 +1,12 @@
 """What `minivm run` says at the end: a sentence, an autopsy, or one JSON object."""
 
 import re
-from typing import Any
+from typing import Any, cast
 
 from minivm.engine.base import Autopsy
 from minivm.engine.cpustate import SEGMENT_NAMES
 from minivm.machine import Ended, Machine
+from minivm.pictures.monitor import Monitor, text_of
 from minivm.trace import vector_name
 
 _WORDS = {
@@ -70,7 +71,7 @@ def as_json(ended: Ended, machine: Machine, guest: str, wall_seconds: float) -> 
         "state_hash": machine.state_hash(),
         "exits": machine.exits,
         "resets": machine.resets,
-        "screen": machine.screen.text(),
+        "screen": text_of(cast(Monitor, machine.console)),
         "serial": machine.serial.text(),
     }
     if ended.autopsy is not None:

@@ -16,7 +16,8 @@ from minivm.core.clock import NEVER
 from minivm.core.record import replace
 from minivm.errors import ConfigError
 from minivm.machine import NS_PER_MS, NS_PER_SECOND, Ended, Machine
-from minivm.pictures.files import FORMATS, Monitor, check_scale, encode, format_of, shows_pixels, words
+from minivm.pictures.files import FORMATS, check_scale, encode, format_of
+from minivm.pictures.monitor import Monitor, text_of, words
 
 DEFAULT_AFTER_NS = 2 * NS_PER_SECOND
 _NOT_HERE = ("record", "gdb", "stop_at_start", "json", "show_screen")
@@ -71,11 +72,6 @@ def seconds(text: str) -> int:
     if not 0 <= time_ns < NEVER:
         raise ConfigError(f"screenshot: --after {text} is no time; write it like 2s or 300ms")
     return round(time_ns)
-
-
-def text_of(monitor: Monitor) -> str:
-    """Return the screen's text; of a graphics mode one line that says which."""
-    return words(monitor) if shows_pixels(monitor) else monitor.screen.text()
 
 
 def _place(arguments: Namespace, wanted: options.Settings) -> tuple[str | None, str]:

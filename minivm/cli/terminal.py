@@ -6,6 +6,7 @@ outside and when it is told to go.
 
 import os
 import signal
+import struct
 import sys
 import termios
 from collections.abc import Callable
@@ -75,6 +76,18 @@ class Terminal:
         except OSError:
             return DEFAULT_SIZE
         return (size.lines, size.columns) if size.lines and size.columns else DEFAULT_SIZE
+
+    @property
+    def cell(self) -> tuple[int, int] | None:
+        """Width and height of a character in pixels, where the terminal's driver knows them (tty_ioctl(4))."""
+        import fcntl
+
+        try:
+            data = fcntl.ioctl(self._output, termios.TIOCGWINSZ, bytes(8))
+        except OSError:
+            return None
+        rows, columns, width, height = struct.unpack("4H", data)
+        return (width // columns, height // rows) if columns and rows and width >= columns and height >= rows else None
 
     def read(self) -> bytes:
         """Return what was typed; nothing at all when the terminal is gone."""

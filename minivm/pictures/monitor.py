@@ -5,6 +5,8 @@ from typing import Protocol
 from minivm.core.picture import Picture
 from minivm.core.screen import TextScreen
 
+HOW_TO_WRITE = "minivm screenshot writes it to a file"
+
 
 class Monitor(Protocol):
     """Whoever has a screen: a machine or its console."""

@@ -1,16 +1,10 @@
 """`minivm run` on a terminal: a pty with a small emulator of our own, and tmux where it is installed."""
 
-import contextlib
-import fcntl
 import os
-import pty
-import re
 import shutil
 import signal
-import struct
 import subprocess
 import sys
-import termios
 import time
 from pathlib import Path
 
@@ -18,107 +12,6 @@ import pytest
 
 MINIVM = Path(sys.executable).with_name("minivm")
 LONGEST_S = 40
-
-
-class Screen:
-    """Just enough of a terminal to know what stands where."""
-
-    TOKEN = re.compile(r"\x1b\[([?\d;]*) ?([A-Za-z])|([\r\n])|([^\x1b\r\n])")
-
-    def __init__(self, rows, columns):
-        self.rows, self.columns = rows, columns
-        self.cells, self.row, self.column = {}, 0, 0
-        self.alternate = self.cursor = False
-
-    def feed(self, text):
-        for parameters, final, control, character in self.TOKEN.findall(text):
-            if character:
-                self.cells[self.row, min(self.column, self.columns - 1)] = character
-                self.column += 1
-            elif control:
-                self.row, self.column = (self.row + 1, self.column) if control == "\n" else (self.row, 0)
-            elif final == "H":
-                self.row, self.column = (int(number) - 1 for number in parameters.split(";"))
-            elif final == "J":
-                self.cells.clear()
-            elif parameters in ("?1049", "?25"):
-                setattr(self, "alternate" if parameters == "?1049" else "cursor", final == "h")
-                if parameters == "?1049":
-                    self.cells, self.row, self.column = {}, 0, 0
-
-    def line(self, row):
-        return "".join(self.cells.get((row, column), " ") for column in range(self.columns)).rstrip()
-
-    def text(self):
-        return "\n".join(self.line(row) for row in range(self.rows))
-
-
-class OnTerminal:
-    """One `minivm run` on a pty."""
-
-    def __init__(self, *arguments, rows=30, columns=90, **environment):
-        self.master, self.slave = pty.openpty()
-        self.resize(rows, columns)
-        self.before = termios.tcgetattr(self.slave)
-        self.seen = ""
-        self.process = subprocess.Popen(
-            [MINIVM, "run", *map(str, arguments)], stdin=self.slave, stdout=self.slave, stderr=self.slave,
-            env=os.environ | {"TERM": "xterm-256color", "COLORTERM": ""} | environment, start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )  # fmt: skip
-
-    def resize(self, rows, columns):
-        self.screen = Screen(rows, columns)
-        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def type(self, text):
-        os.write(self.master, text.encode())
-
-    def until(self, condition):
-        """Read what comes until the condition holds for `self`; return in how many seconds."""
-        os.set_blocking(self.master, False)
-        began = time.monotonic()
-        while not condition(self):
-            assert time.monotonic() - began < LONGEST_S, self.screen.text()
-            with contextlib.suppress(BlockingIOError, OSError):
-                text = os.read(self.master, 65536).decode("utf-8", "replace")
-                self.seen += text
-                self.screen.feed(text)
-                continue
-            time.sleep(0.002)
-        return time.monotonic() - began
-
-    def shows(self, text):
-        return self.until(lambda one: text in one.screen.text())
-
-    def ends(self):
-        """Wait for the end and return the status; the terminal must be as it was."""
-        self.until(lambda one: one.process.poll() is not None)
-        with contextlib.suppress(BlockingIOError, OSError):
-            self.screen.feed(os.read(self.master, 65536).decode())
-        assert termios.tcgetattr(self.slave) == self.before
-        assert not self.screen.alternate
-        return self.process.returncode
-
-    def close(self):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        os.close(self.master)
-        os.close(self.slave)
-
-
-@pytest.fixture
-def terminal():
-    opened = []
-
-    def start(*arguments, **options):
-        opened.append(OnTerminal(*arguments, **options))
-        return opened[-1]
-
-    yield start
-    for one in opened:
-        one.close()
 
 
 def test_keys_reach_the_guest_and_ctrl_a_x_quits(terminal):

@@ -37,7 +37,7 @@ def test_a_misspelt_command_gets_a_suggestion(minivm):
 
 
 def test_a_command_of_later_versions_is_not_there_yet(minivm):
-    minivm("screenshot", "hello-bios").assert_one_line(2, "screenshot is no command")
+    minivm("fleet", "hello-bios").assert_one_line(2, "fleet is no command")
 
 
 def test_an_option_before_the_command_is_refused(minivm):
