@@ -5,7 +5,7 @@ from pathlib import Path
 
 from minivm.core.record import record
 from minivm.errors import ImageError
-from minivm.storage.disk import open_image_file
+from minivm.storage.image_files import open_image_file
 
 HEAD_BYTES = 0x9000
 """Enough to see every header that tells a kind; the last is an ISO's volume descriptor at 8000h."""

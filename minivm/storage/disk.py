@@ -5,9 +5,7 @@ table of changed sectors that vanishes with the machine. Time travel *holds* a d
 they can be taken back, until `commit` or `close`. The drive that shows it to the guest is another part.
 """
 
-import errno
 import os
-import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, Protocol
@@ -21,94 +19,15 @@ from minivm.storage.geometry import (
     floppy_for,
     hard_disk_geometry,
 )
+from minivm.storage.image_files import open_image_file
+from minivm.storage.locks import lock
 from minivm.storage.overlay import Overlay, SectorTable
+from minivm.storage.stores import BytesStore, FileStore, Store
 
 Medium = Literal["floppy", "disk", "cdrom"]
 CD_BLOCK = 4
 """Sectors in a block of a CD, which has 2048 bytes (ECMA-119, section 6.1.2)."""
 _DIGEST_PIECE = 1 << 20
-
-
-class Store(Protocol):
-    """Where a disk's bytes lie; addresses are bytes from the image's start."""
-
-    size: int
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Return at most `length` bytes at `offset`; fewer when the image ends there."""
-
-    def write(self, offset: int, data: bytes) -> None:
-        """Put `data` at `offset`."""
-
-    def flush(self) -> None:
-        """Make sure that what was written outlives the host's power."""
-
-    def close(self) -> None:
-        """Let the file go; closing twice is harmless."""
-
-
-class BytesStore:
-    """An image in memory that nobody writes: the changes go to the disk's own table."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = bytes(data)
-        self.size = len(data)
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Return at most `length` bytes at `offset`."""
-        return self._data[offset : offset + length]
-
-    def write(self, offset: int, data: bytes) -> None:
-        """Refuse; a disk over bytes keeps its changes itself."""
-        raise DiskError("an image in memory is read-only")
-
-    def flush(self) -> None:
-        """Do nothing: there is no file."""
-
-    def close(self) -> None:
-        """Do nothing: there is no file."""
-
-
-class FileStore:
-    """An image in a file, read and written in place."""
-
-    def __init__(self, descriptor: int, name: str, size: int) -> None:
-        self._descriptor = descriptor
-        self._name = name
-        self.size = size
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Return at most `length` bytes at `offset`; raises `DiskError` when the host fails."""
-        parts: list[bytes] = []
-        try:
-            while length > 0 and (part := os.pread(self._descriptor, length, offset)):
-                parts.append(part)
-                offset, length = offset + len(part), length - len(part)
-        except OSError as error:
-            raise DiskError(f"{self._name}: cannot be read at byte {offset}: {error.strerror}") from error
-        return b"".join(parts)
-
-    def write(self, offset: int, data: bytes) -> None:
-        """Put `data` at `offset`; raises `DiskError` when the host fails, for example because it is full."""
-        try:
-            while data:
-                done = os.pwrite(self._descriptor, data, offset)
-                offset, data = offset + done, data[done:]
-        except OSError as error:
-            raise DiskError(f"{self._name}: cannot be written at byte {offset}: {error.strerror}") from error
-
-    def flush(self) -> None:
-        """Have the host write everything to its own disk."""
-        try:
-            os.fsync(self._descriptor)
-        except OSError as error:
-            raise DiskError(f"{self._name}: cannot be flushed: {error.strerror}") from error
-
-    def close(self) -> None:
-        """Close the file, which also gives up its lock."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
 
 
 class Failing(Protocol):
@@ -192,11 +111,11 @@ class Disk:
         return self.faults.shorten(lba, self._read(lba, count), SECTOR)
 
     def _read(self, lba: int, count: int) -> bytes:
+        kept = self._changed.within(lba, count) if self._changed else []
+        if kept and len(kept) == count:
+            return b"".join([sector for _, sector in kept])  # whatever has become of the file
         data = self._store.read(lba * SECTOR, count * SECTOR).ljust(count * SECTOR, b"\0")
-        if not self._changed:
-            return data
-        changed = self._changed.get
-        return b"".join(changed(lba + index) or data[index * SECTOR : (index + 1) * SECTOR] for index in range(count))
+        return _patched(data, lba, kept) if kept else data
 
     def write(self, lba: int, data: bytes) -> None:
         """Write whole sectors from `lba`; raises `DiskError` past the end, read-only, or when the host fails."""
@@ -211,8 +130,7 @@ class Disk:
         if self._writes_through:
             self._write_store(lba, bytes(data))
             return
-        for index in range(count):
-            self._changed.put(lba + index, bytes(data[index * SECTOR : (index + 1) * SECTOR]))
+        self._changed.put_run(lba, bytes(data))
 
     def base(self) -> tuple[str, int]:
         """Return BLAKE2b-256 in hex and the size in bytes of the image alone, without what is kept in memory."""
@@ -319,13 +237,20 @@ class Disk:
         self._store.write(lba * SECTOR, data)
 
     def _keep(self, lba: int, count: int) -> None:
-        old = self._read(lba, count)
-        for index in range(count):
-            self._changed.put(lba + index, old[index * SECTOR : (index + 1) * SECTOR])
+        self._changed.put_run(lba, self._read(lba, count))
 
     def _check(self, lba: int, count: int) -> None:
         if lba < 0 or count < 0 or lba + count > self.sectors:
             raise DiskError(f"{self.name}: sectors {lba} to {lba + count - 1} lie past the end, {self.sectors}")
+
+
+def _patched(data: bytes, lba: int, sectors: list[tuple[int, bytes]]) -> bytes:
+    """Return `data`, which lies from sector `lba` on, with `sectors` in their places."""
+    patched = bytearray(data)
+    for number, sector in sectors:
+        at = (number - lba) * SECTOR
+        patched[at : at + SECTOR] = sector
+    return bytes(patched)
 
 
 def medium_of_size(size: int) -> Medium:
@@ -338,62 +263,23 @@ def open_disk(
 ) -> Disk:
     """Open the raw image at `path`; without `medium` its size decides (up to 2.88M a floppy).
 
-    With `snapshot`, the guest may write, but the file never changes. Otherwise a writer holds a lock on the file as
-    long as it is open, so that no two machines write one image. Raises `ImageError` in one line.
+    With `snapshot`, the guest may write, but the file never changes. A writer locks the file for itself as long as it
+    is open, all others share it, so that nobody reads an image that another machine writes. Raises `ImageError` in one
+    line.
     """
     name = str(path)
     writes = not read_only and not snapshot and medium != "cdrom"
     descriptor = open_image_file(name, writes=writes)
     try:
-        if writes:
-            _lock(descriptor, name)
+        lock(descriptor, name, alone=writes)
         size = os.lseek(descriptor, 0, os.SEEK_END)  # unlike fstat, this knows the size of a block device
         if size == 0:
             raise ImageError(f"{name}: is empty; a disk needs at least one sector")
         store = FileStore(descriptor, name, size)
         return Disk(store, name, read_only=read_only, volatile=snapshot, medium=medium or medium_of_size(size))
+    except DiskError as error:
+        os.close(descriptor)
+        raise ImageError(str(error)) from error
     except BaseException:
         os.close(descriptor)
         raise
-
-
-def open_image_file(name: str, *, writes: bool = False) -> int:
-    """Open a regular file or a block device and return its descriptor; raises `ImageError` in one line."""
-    flags = os.O_RDWR if writes else os.O_RDONLY
-    try:
-        descriptor = os.open(name, flags | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe must not block us here
-    except (OSError, ValueError) as error:
-        shown = name if name.isprintable() else repr(name)
-        raise ImageError(f"{shown}: {_why_not(error, writes)}") from error
-    if stat.S_ISREG(mode := os.fstat(descriptor).st_mode) or stat.S_ISBLK(mode):
-        return descriptor
-    os.close(descriptor)
-    raise ImageError(f"{name}: is {'a directory' if stat.S_ISDIR(mode) else 'not a regular file'}, not an image")
-
-
-def _why_not(error: OSError | ValueError, writes: bool) -> str:
-    if not isinstance(error, OSError):
-        return "is not a file name"
-    match error.errno:
-        case errno.ENOENT | errno.ENOTDIR:
-            return "there is no such file"
-        case errno.EISDIR:
-            return "is a directory, not an image"
-        case errno.EACCES | errno.EPERM | errno.EROFS if writes:
-            return "may not be written; attach it with ,ro or ,snapshot"
-        case errno.EACCES | errno.EPERM:
-            return "may not be read; change its permissions"
-    return f"cannot be opened: {error.strerror}"
-
-
-def _lock(descriptor: int, name: str) -> None:
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        # A file system without locks (some network ones) cannot protect anybody; that is no reason not to run.
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            raise ImageError(
-                f"{name}: another machine is writing to it; stop that one, or attach it here with ,ro or ,snapshot"
-            ) from error

@@ -7,6 +7,8 @@ was ever changed, and a write at most one group of references.
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from minivm.storage.geometry import SECTOR
+
 GROUP = 256
 """Sectors in a group."""
 
@@ -59,11 +61,36 @@ class SectorTable:
 
     def put(self, lba: int, data: bytes) -> None:
         """Keep a sector."""
-        number = lba // GROUP
+        self._own_group(lba // GROUP)[lba] = data
+
+    def put_run(self, lba: int, data: bytes) -> None:
+        """Keep the sectors of `data`, the first of them number `lba`."""
+        end = lba + len(data) // SECTOR
+        first = lba
+        while lba < end:
+            stop = min(end, lba - lba % GROUP + GROUP)
+            self._own_group(lba // GROUP).update(
+                (number, data[(number - first) * SECTOR : (number - first + 1) * SECTOR]) for number in range(lba, stop)
+            )
+            lba = stop
+
+    def within(self, lba: int, count: int) -> list[tuple[int, bytes]]:
+        """Return (sector number, bytes) of those of the `count` sectors from `lba` that are in the table, in order."""
+        end = lba + count
+        found = [group for number in range(lba // GROUP, -(-end // GROUP)) if (group := self._groups.get(number))]
+        return [
+            (number, sector)
+            for group in found
+            for number in (sorted(group) if len(group) < count else range(lba, end))
+            if lba <= number < end and (sector := group.get(number)) is not None
+        ]
+
+    def _own_group(self, number: int) -> dict[int, bytes]:
+        """Return a group that no copy has, to be written."""
         if number not in self._own:
             self._groups[number] = dict(self._groups.get(number, ()))
             self._own.add(number)
-        self._groups[number][lba] = data
+        return self._groups[number]
 
     def copy(self, version: int = 0) -> Overlay:
         """Return the table as it is now."""

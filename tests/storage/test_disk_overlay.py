@@ -83,7 +83,7 @@ def test_a_file_that_fails_at_close_is_given_back_all_the_same(image, monkeypatc
     disk = open_disk(image, medium="disk")
     disk.hold()
     disk.write(5, sector(1))
-    monkeypatch.setattr(os, "fsync", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+    monkeypatch.setattr(os, "fdatasync", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
     with pytest.raises(DiskError, match="Input/output error"):
         disk.close()
     open_disk(image, medium="disk").close()  # the lock is free
@@ -260,3 +260,19 @@ def test_a_disk_of_bytes_forks_too():
     assert fork.read(0, 2) == sector(3) + sector(2)
     disk.close()
     fork.close()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    runs=st.lists(st.tuples(st.integers(0, 2 * GROUP + 40), st.integers(1, GROUP + 30)), max_size=6),
+    lba=st.integers(0, 3 * GROUP),
+    count=st.integers(0, 2 * GROUP),
+)
+def test_a_table_tells_which_of_a_range_it_has_in_order(runs, lba, count):
+    table, model = SectorTable(), {}
+    for place, (first, length) in enumerate(runs):
+        data = [bytes([place, number & 0xFF]) * 256 for number in range(first, first + length)]
+        table.put_run(first, b"".join(data))
+        model |= dict(zip(range(first, first + length), data, strict=True))
+    assert table.within(lba, count) == sorted((at, model[at]) for at in model if lba <= at < lba + count)
+    assert list(table.copy()) == sorted(model.items())

@@ -1,6 +1,7 @@
 """Geometry: shapes of floppies and hard disks."""
 
 import struct
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from minivm.storage.geometry import (
     FLOPPY_TYPES,
+    LARGEST_FLOPPY,
     Geometry,
     floppy_for,
     hard_disk_geometry,
@@ -132,3 +134,27 @@ def test_any_boot_sector_gives_a_shape_that_int_13h_can_say(sectors, sector):
     assert 2 <= shape.cylinders <= 1024
     assert 1 <= shape.heads <= 255
     assert 1 <= shape.sectors_per_track <= 63
+
+
+tables = st.one_of(
+    st.binary(max_size=600),
+    st.binary(min_size=64, max_size=64).map(lambda table: (bytes(446) + table + b"\x55\xaa")),
+    st.lists(
+        st.tuples(st.sampled_from([0, 0x80, 1]), st.binary(min_size=7, max_size=7), st.integers(0, 2**32 - 1),
+                  st.integers(0, 2**32 - 1)), min_size=4, max_size=4,
+    ).map(lambda rows: bytes(446) + b"".join(struct.pack("<B7sII", *row) for row in rows) + b"\x55\xaa"),
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(sector=tables, sectors=st.integers(0, 1 << 48))
+def test_a_table_of_noise_gives_partitions_on_the_disk_or_none(sector, sectors):
+    found = sorted(partitions(sector, sectors), key=lambda partition: partition.first)
+    for one, next_one in pairwise(found):
+        assert one.first + one.count <= next_one.first
+    assert all(partition.first < sectors and partition.count for partition in found)
+    shape = hard_disk_geometry(sectors, sector)
+    assert 2 <= shape.cylinders <= 1024
+    assert 1 <= shape.heads <= 255
+    assert 1 <= shape.sectors_per_track <= 63
+    assert floppy_for(sectors, sector) is None or sectors <= LARGEST_FLOPPY.size
