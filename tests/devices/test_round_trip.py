@@ -16,6 +16,7 @@ QUIET_PORTS = (0x61, 0x64, 0x80, 0x92, 0xCF9, 0x4D0, 0x4D1, 0x20, 0xA0, 0x21, 0x
 PORTS = (
     *QUIET_PORTS, *range(0x40, 0x43), 0x60, 0x71, *range(0x3F8, 0x400), *range(0x2F8, 0x300),
     0x3C1, 0x3C5, 0x3CA, 0x3CC, 0x3CF, 0x3D5, 0x3C9, 0x3C0, 0x3DA,
+    *range(0x3F0, 0x3F6), 0x3F7, *range(0x00, 0x10), 0xC4, 0xC6, 0xD0, 0x81,
 )  # fmt: skip
 
 
@@ -237,7 +238,118 @@ def post_code_shown(vm):
     out(vm, 0x80, 0xA5)
 
 
+def program_dma(vm, channel, address, length, mode):
+    """Program a byte channel and unmask it, with the cascade."""
+    out(vm, 0xD6, 0xC0)
+    out(vm, 0xD4, 0x00)
+    out(vm, 0x0C, 0x00)
+    out(vm, 0x0B, mode | channel)
+    out(vm, 2 * channel, address & 0xFF, address >> 8 & 0xFF)
+    out(vm, 2 * channel + 1, length - 1 & 0xFF, length - 1 >> 8)
+    out(vm, (0x87, 0x83, 0x81, 0x82)[channel], address >> 16)
+    out(vm, 0x0A, channel)
+
+
+def dma_halfway_through_its_blocks(vm):
+    pair = vm.devices["dma"]
+    program_dma(vm, 1, 0x18000, 64, 0x54)
+    pair.channel(1).to_memory(b"half of it")
+    out(vm, 0xD6, 0x4A | 0x20)
+    out(vm, 0xC8, 0x34, 0x12)
+    out(vm, 0xCA, 0x07, 0x00)
+    out(vm, 0xD4, 0x02)
+    pair.channel(6).from_memory(6)
+    pair.channel(3).set(True)
+    out(vm, 0x0C, 0x00)
+    read(vm, 0x02)
+
+
+def floppy_out_of_reset(vm):
+    out(vm, 0x3F2, 0x00)
+    out(vm, 0x3F2, 0x3C)
+    out(vm, 0x3F7, 0x00)
+    vm.clock.advance(100_000)
+    for _ in range(4):
+        out(vm, 0x3F5, 0x08)
+        read(vm, 0x3F5)
+        read(vm, 0x3F5)
+
+
+def floppy_command(vm, *values):
+    out(vm, 0x3F5, *values)
+
+
+def floppy_reading_in_the_middle_of_a_track(vm):
+    floppy_out_of_reset(vm)
+    program_dma(vm, 2, 0x20000, 4096, 0x44)
+    floppy_command(vm, 0x03, 0xDF, 0x02)
+    floppy_command(vm, 0xE6, 0, 0, 0, 3, 2, 18, 0x1B, 0xFF)
+    vm.clock.advance(4_000_000)
+    assert vm.devices["floppy"].state().transfer.sector > 3
+
+
+def floppy_waiting_for_its_channel(vm):
+    floppy_reading_in_the_middle_of_a_track(vm)
+    out(vm, 0x0A, 0x06)
+    vm.clock.advance(400_000)
+    assert vm.devices["floppy"].state().transfer.stage == "wait"
+
+
+def floppy_giving_bytes_to_the_processor(vm):
+    floppy_out_of_reset(vm)
+    floppy_command(vm, 0x03, 0xDF, 0x03)
+    floppy_command(vm, 0x13, 0x00, 0x47, 0x05)
+    floppy_command(vm, 0xE6, 4, 2, 1, 3, 2, 18, 0x1B, 0xFF)
+    vm.clock.advance(12_000_000)
+    read(vm, 0x3F5)
+    assert len(vm.devices["floppy"].state().transfer.data) == 511
+
+
+def floppy_taking_bytes_to_format(vm):
+    floppy_out_of_reset(vm)
+    floppy_command(vm, 0x03, 0xDF, 0x03)
+    floppy_command(vm, 0x4D, 0, 2, 18, 0x54, 0xF6)
+    vm.clock.advance(12_000_000)
+    floppy_command(vm, 0, 0, 1)
+    assert vm.devices["floppy"].state().transfer.data == bytes((0, 0, 1))
+
+
+def floppy_with_its_heads_moving(vm):
+    floppy_out_of_reset(vm)
+    floppy_command(vm, 0x94)
+    read(vm, 0x3F5)
+    floppy_command(vm, 0x0F, 0, 40)
+    floppy_command(vm, 0x07, 1)
+    vm.clock.advance(3_000_000)
+    floppy_command(vm, 0x46, 0)
+
+
+def floppy_in_its_result_phase(vm):
+    floppy_out_of_reset(vm)
+    floppy_command(vm, 0x4A, 0)
+    vm.clock.advance(400_000_000)
+    read(vm, 0x3F5)
+    assert len(vm.devices["floppy"].state().results) == 6
+
+
+def floppy_coming_out_of_reset(vm):
+    out(vm, 0x3F2, 0x00)
+    out(vm, 0x3F2, 0x1C)
+    vm.clock.advance(20_000)
+    assert vm.devices["floppy"].state().reset_due is not None
+
+
 BUSY = {
+    "dma": [dma_halfway_through_its_blocks],
+    "floppy": [
+        floppy_reading_in_the_middle_of_a_track,
+        floppy_waiting_for_its_channel,
+        floppy_giving_bytes_to_the_processor,
+        floppy_taking_bytes_to_format,
+        floppy_with_its_heads_moving,
+        floppy_in_its_result_phase,
+        floppy_coming_out_of_reset,
+    ],
     "pic": [pic_in_service_and_pending, pic_half_initialized],
     "pit": [*map(pit_in, range(6)), pit_in_bcd_with_a_new_count_waiting],
     "cmos": [cmos_with_an_update_and_interrupts_on_their_way, cmos_with_its_clock_stopped],
@@ -270,7 +382,8 @@ def bring_into_work(vm, work):
 # -- the other machine -------------------------------------------------------------------------------------------------
 def restore_into(twin, vm):
     """Make `twin` what `vm` is, but for its CPU."""
-    pages = {page: vm.memory.read(page * PAGE, PAGE) for page in vm.memory.used()}
+    view = vm.memory.view  # RAM, and video memory behind it
+    pages = {page: bytes(view[page * PAGE : (page + 1) * PAGE]) for page in vm.memory.used()}
     twin.memory.zero_pages(set(twin.memory.used()) - set(pages))
     twin.memory.put_pages(pages)
     states = {name: device.state() for name, device in vm.devices.items()}
