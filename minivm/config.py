@@ -76,26 +76,35 @@ def parse_date(text: str) -> datetime:
         raise ConfigError(f"{text!r} is not a date; write it like 2026-01-01T00:00:00") from None
 
 
+_DISK_OPTIONS = {"ro": "read_only", "snapshot": "snapshot", "unlocked": "unlocked"}
+
+
 @record
 class DiskSpec:
-    """A disk image to attach. `read_only` refuses the guest's writes, `snapshot` keeps them in memory."""
+    """A disk image to attach. `read_only` refuses the guest's writes, `snapshot` keeps them in memory.
+
+    Either of them may be `unlocked`: it reads also what another machine is writing, and sees some of that and some not.
+    """
 
     path: Path
     read_only: bool = False
     snapshot: bool = False
+    unlocked: bool = False
 
     @classmethod
     def parse(cls, text: str) -> "DiskSpec":
-        """Read FILE[,ro][,snapshot]; a comma in the file's own name is doubled, as QEMU has it."""
+        """Read FILE[,ro][,snapshot][,unlocked]; a comma in the file's own name is doubled, as QEMU has it."""
         first, *options = text.replace(",,", "\0").split(",")
         name = first.replace("\0", ",")
         if not name:
             raise ConfigError(f"{text!r} names no file; write FILE[,ro][,snapshot]")
         for option in options:
-            if option not in ("ro", "snapshot"):
+            if option not in _DISK_OPTIONS:
                 shown = option.replace("\0", ",,")
-                raise ConfigError(f"{shown!r} is not an option of {name}; a disk takes ro and snapshot")
-        return cls(Path(name), read_only="ro" in options, snapshot="snapshot" in options)
+                raise ConfigError(f"{shown!r} is not an option of {name}; a disk takes ro, snapshot and unlocked")
+        if options == ["unlocked"]:
+            raise ConfigError(f"{name}: a writer always locks its image; unlocked goes with ro or snapshot")
+        return cls(Path(name), **{_DISK_OPTIONS[option]: True for option in options})
 
 
 @record

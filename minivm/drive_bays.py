@@ -1,5 +1,7 @@
 """The drives of a PC and what lies in them, by the configuration and the plan of how to boot."""
 
+from contextlib import ExitStack
+
 from minivm.config import DiskSpec, MachineConfig
 from minivm.loaders.plan import BootPlan, ata_places
 from minivm.storage.disk import Disk, Medium, open_disk
@@ -38,8 +40,7 @@ class DriveBays:
         )  # fmt: skip
         for specs, medium in media:
             for spec in specs:
-                disk = open_disk(spec.path, read_only=spec.read_only, snapshot=spec.snapshot, medium=medium)
-                self._attach(disk, medium)
+                self._attach(_open(spec, medium), medium)
 
     def _take(self, twins: dict[str, Disk]) -> None:
         for disk in twins.values():
@@ -68,6 +69,11 @@ class DriveBays:
         return {f"{kind}{number}": disk for kind, all_of in named for number, disk in enumerate(all_of) if disk}
 
     def close(self) -> None:
-        """Give all images back."""
-        while self._open:
-            self._open.pop().close()
+        """Give all images back; raises `DiskError` when the host fails at one, with the others given back too."""
+        with ExitStack() as closing:
+            while self._open:
+                closing.callback(self._open.pop(0).close)
+
+
+def _open(spec: DiskSpec, medium: Medium) -> Disk:
+    return open_disk(spec.path, read_only=spec.read_only, snapshot=spec.snapshot, unlocked=spec.unlocked, medium=medium)

@@ -69,6 +69,7 @@ def test_speed_is_a_multiple_or_without_limit():
 def test_a_disk_is_a_file_with_options():
     assert DiskSpec.parse("a.img") == DiskSpec(Path("a.img"))
     assert DiskSpec.parse("a.img,ro,snapshot") == DiskSpec(Path("a.img"), read_only=True, snapshot=True)
+    assert DiskSpec.parse("a.img,unlocked,ro") == DiskSpec(Path("a.img"), read_only=True, unlocked=True)
     assert DiskSpec.parse("a,,b.img,snapshot") == DiskSpec(Path("a,b.img"), snapshot=True)
 
 
@@ -84,7 +85,13 @@ def test_a_boot_order_has_the_letters_of_the_drives():
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("a.img,rw", "'rw' is not an option"), ("", "names no file"), (",ro", "no")]
+    ("text", "words"),
+    [
+        ("a.img,rw", "'rw' is not an option"),
+        ("a,unlocked", "a writer always locks"),
+        ("", "names no file"),
+        (",ro", "no"),
+    ],
 )
 def test_a_disk_with_an_unknown_option_is_refused_by_name(text, words):
     with pytest.raises(ConfigError, match=words):

@@ -259,19 +259,25 @@ def medium_of_size(size: int) -> Medium:
 
 
 def open_disk(
-    path: str | Path, *, read_only: bool = False, snapshot: bool = False, medium: Medium | None = None
+    path: str | Path,
+    *,
+    read_only: bool = False,
+    snapshot: bool = False,
+    unlocked: bool = False,
+    medium: Medium | None = None,
 ) -> Disk:
     """Open the raw image at `path`; without `medium` its size decides (up to 2.88M a floppy).
 
     With `snapshot`, the guest may write, but the file never changes. A writer locks the file for itself as long as it
-    is open, all others share it, so that nobody reads an image that another machine writes. Raises `ImageError` in one
-    line.
+    is open, all others share it, so that nobody reads an image that another machine writes; who is no writer may go
+    `unlocked`. Raises `ImageError` in one line.
     """
     name = str(path)
     writes = not read_only and not snapshot and medium != "cdrom"
     descriptor = open_image_file(name, writes=writes)
     try:
-        lock(descriptor, name, alone=writes)
+        if writes or not unlocked:
+            lock(descriptor, name, alone=writes)
         size = os.lseek(descriptor, 0, os.SEEK_END)  # unlike fstat, this knows the size of a block device
         if size == 0:
             raise ImageError(f"{name}: is empty; a disk needs at least one sector")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from minivm.config import DiskSpec
 from minivm.core.record import record, replace
 from minivm.device_entries import DeviceSpec
 from minivm.device_entries import place_of as place_of_device
@@ -46,10 +47,15 @@ def _harmless(options: dict[str, Any]) -> dict[str, Any]:
                 f"the device at {place_of_device(entry)} is not as it was; give its class in place of it"
             )
     return {
-        "disks": tuple(replace(spec, snapshot=not spec.read_only) for spec in config.disks),
-        "floppies": tuple(replace(spec, snapshot=not spec.read_only) for spec in config.floppies),
+        "disks": tuple(map(_copy, config.disks)),
+        "floppies": tuple(map(_copy, config.floppies)),
         "guest_snapshot": True, "serial": (), "trace": (),
     }  # fmt: skip
+
+
+def _copy(spec: DiskSpec) -> DiskSpec:
+    """Return a disk that reads the image, also while the machine that failed still has it, and changes nothing."""
+    return replace(spec, snapshot=not spec.read_only, unlocked=True)
 
 
 @record

@@ -78,6 +78,18 @@ def test_the_same_holds_between_processes_and_the_error_names_the_other_one(imag
     assert str(caught.value).endswith(advice)
 
 
+def test_a_reader_without_a_lock_reads_what_is_being_written(image):
+    writer = open_disk(image)
+    reader = open_disk(image, snapshot=True, unlocked=True)
+    writer.write(3, b"x" * 512)
+    assert reader.read(3, 1) == b"x" * 512
+    with pytest.raises(ImageError, match="is writing to it"):
+        open_disk(image, unlocked=True)
+    writer.close()
+    open_disk(image).close()  # a reader without a lock is in nobody's way
+    reader.close()
+
+
 def test_a_process_that_dies_gives_its_images_back(image):
     code = HOLD.format(path=str(image), how={})
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
