@@ -3,12 +3,13 @@
 IBM PS/2 and PC BIOS Interface Technical Reference, "Interrupt 10h, AH=00h" and "Video parameter table".
 """
 
-from minivm.core.vga_modes import MODE_REGISTERS, TEXT, ModeRegisters, port_writes, text_registers
+from minivm.core.vga_modes import CGA, MODE_REGISTERS, PACKED, TEXT, ModeRegisters, port_writes, text_registers
 from minivm.firmware import dispi, vga
 from minivm.firmware.fonts import Fonts
+from minivm.firmware.pixels import CGA_BASE, CGA_BYTES
 from minivm.firmware.screen import Screen
 from minivm.firmware.services import Board
-from minivm.firmware.video_memory import VideoMemory
+from minivm.firmware.video_memory import BANK_BYTES, WINDOW, VideoMemory
 
 NO_CLEAR, NO_PALETTE, GREYS = 0x80, 0x08, 0x02
 """40:87 bit 7: the last mode kept the memory. 40:89 bits 3 and 1: modes keep the palette; modes make it grey."""
@@ -85,8 +86,11 @@ class Modes:
         self._fonts.shape_cursor(TEXT_CURSOR)
 
     def _clear(self, registers: ModeRegisters) -> None:
-        """Clear the planes, and what a CGA's mode has in its own place."""
-        if registers.layout == "cga":
-            self._board.space.store_bytes(0xB8000, bytes(0x8000))
+        """Clear the planes, or the window of a CGA's mode where that is quicker or all there is."""
+        space, memory = self._board.space, VideoMemory(self._board)
+        if registers.layout == CGA and (not memory.flat or space.region_at(CGA_BASE, CGA_BYTES) is not None):
+            space.store_bytes(CGA_BASE, bytes(CGA_BYTES))
+        elif registers.layout == PACKED and space.region_at(WINDOW, BANK_BYTES) is not None:
+            space.store_bytes(WINDOW, bytes(BANK_BYTES))
         else:
-            VideoMemory(self._board).clear_planes()
+            memory.clear_planes()

@@ -10,7 +10,7 @@ from minivm.core.memory import AddressSpace
 from minivm.firmware.dispi import Shape
 from minivm.firmware.video_memory import PLANES, VideoMemory
 
-CGA_BASE, CGA_BANK_BYTES, CGA_LINE_BYTES = 0xB8000, 0x2000, 80
+CGA_BASE, CGA_BYTES, CGA_BANK_BYTES, CGA_LINE_BYTES = 0xB8000, 0x4000, 0x2000, 80
 MODE_13_BASE, MODE_13_LINE_BYTES = 0xA0000, 320
 
 

@@ -63,6 +63,12 @@ class VideoMemory:
         self._board = board
         found = card(board)
         self._flat = None if found is None else found.base
+        self._open = False
+
+    @property
+    def flat(self) -> bool:
+        """True where all of the memory can be reached in one piece."""
+        return self._flat is not None
 
     def load_planes(self, offset: int, length: int) -> bytes:
         """Return `length` bytes of each plane from `offset`, those of the four planes in turn."""
@@ -88,15 +94,18 @@ class VideoMemory:
 
     def clear_planes(self) -> None:
         """Fill 64 KiB of all planes with zeros; through the window the planes take the zeros together."""
-        if self._flat is not None:
-            self._board.space.store_bytes(self._flat, bytes(PLANES * PLANE_BYTES))
+        if self.flat:
+            self.store(0, bytes(PLANES * PLANE_BYTES))
             return
         self._pass_everything()
         vga.set_indexed(self._board, vga.SEQUENCER, vga.MAP_MASK, 0x0F)
         self._store_window(0, bytes(PLANE_BYTES))
 
     def _pass_everything(self) -> None:
-        """Let what the CPU writes through as it is."""
+        """Let what the CPU writes through as it is; once a call is enough."""
+        if self._open:
+            return
+        self._open = True
         for index, value in ((1, 0), (3, 0), (vga.GRAPHICS_MODE, 0), (vga.BIT_MASK, 0xFF)):
             vga.set_indexed(self._board, vga.GRAPHICS, index, value)
 

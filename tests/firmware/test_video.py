@@ -310,5 +310,6 @@ def test_the_functionality_table_shows_the_current_mode(pc):
 def test_no_call_raises_or_writes_outside_what_it_may(pc, calls):
     pc.memory.write(0x10000, b"\xa5" * 0x10000)
     for ax, bx, cx, dx, function in calls:
+        cx = cx & 0x1FF if function == 0x13 else cx  # so many characters a string takes a while
         pc.interrupt(0x10, ax=function << 8 | ax & 0xFF, bx=bx, cx=cx, dx=dx, bp=dx, di=cx, es=0x7000)
     assert pc.memory.read(0x10000, 0x10000) == b"\xa5" * 0x10000
