@@ -19,6 +19,8 @@ from minivm.firmware.drives import FIRST_CD, Disk, Drives
 from minivm.firmware.ebda import ExtendedDataArea
 from minivm.firmware.el_torito import ElTorito
 from minivm.firmware.keyboard import Keyboard
+from minivm.firmware.pci_bios import PciBios
+from minivm.firmware.pci_setup import PciSetup
 from minivm.firmware.serial import Serial
 from minivm.firmware.services import ROM_BASE, ROM_SEGMENT, TRAP_PORT, Board, Call, Handler
 from minivm.firmware.system import System
@@ -28,6 +30,8 @@ from minivm.firmware.video import Video
 
 FLOPPY, HARD_DISK, CDROM = 0x00, 0x80, FIRST_CD
 """Drive numbers for `boot_order`."""
+PCI_FUNCTIONS = 0xB1
+"""AH of INT 1Ah."""
 
 # Services whose ROM code has pushed one more word before the service number
 _DEEPER = frozenset({0x14, services.UNHANDLED})
@@ -98,9 +102,10 @@ class Bios:
         self.disk_services = DiskServices(self.board, self.drives, self.el_torito.functions, eject)
         self.system = System(self.board, self.time)
         self.serial = Serial(self.board)
+        self.pci = PciBios(self.board, rom.BASE + rom.rom_entries(self._rom).pci_bios_32)
         self.boot = Boot(
             self.board, self._rom, video=self.video, time=self.time, drives=self.drives, el_torito=self.el_torito,
-            order=boot_order,
+            pci=PciSetup(self.board), order=boot_order,
         )  # fmt: skip
         self._kernel_entry = kernel_entry
         self.trap = BiosTrap(cpu, self.board, self._handlers())
@@ -123,7 +128,7 @@ class Bios:
         return {
             0x05: system.print_screen, 0x08: time.tick, 0x09: self.keyboard.interrupt, 0x10: self.video.call,
             0x11: system.equipment, 0x12: system.memory_size, 0x13: self.disk_services.call, 0x14: self.serial.call,
-            0x15: system.call, 0x16: self.keyboard.call, 0x17: system.printer, 0x1A: time.call,
+            0x15: system.call, 0x16: self.keyboard.call, 0x17: system.printer, 0x1A: self._time_or_pci,
             services.POST: self._post_from_rom, services.KERNEL: self._enter_kernel,
             services.BOOT_CANDIDATE: self.boot.candidate, services.BOOT_CD: self.el_torito.boot,
             services.WAIT_OVER: time.wait_over,
@@ -134,6 +139,12 @@ class Bios:
     def _post_from_rom(self, call: Call) -> None:
         self.post()
         call.answer = self._kernel_entry is not None
+
+    def _time_or_pci(self, call: Call) -> None:
+        if call.cpu.ah == PCI_FUNCTIONS:
+            self.pci.call(call)
+        else:
+            self.time.call(call)
 
     def _enter_kernel(self, call: Call) -> None:
         if self._kernel_entry is not None:

@@ -10,6 +10,7 @@ from minivm.firmware import ebda
 from minivm.firmware.disk import fixed_disk_table
 from minivm.firmware.drives import Drives, diskette_type
 from minivm.firmware.el_torito import ElTorito
+from minivm.firmware.pci_setup import PciSetup
 from minivm.firmware.rom import BASE, rom_map, vectors
 from minivm.firmware.services import ROM_SEGMENT, Board, Call
 from minivm.firmware.system import A20_BIT, CONVENTIONAL_KIB, SYSTEM_CONTROL_PORT
@@ -43,7 +44,7 @@ class Boot:
 
     def __init__(
         self, board: Board, rom: bytes, *, video: Video, time: Time, drives: Drives, el_torito: ElTorito,
-        order: Sequence[int],
+        pci: PciSetup, order: Sequence[int],
     ) -> None:  # fmt: skip
         self._board = board
         self._bda = board.bda
@@ -53,6 +54,7 @@ class Boot:
         self._time = time
         self._drives = drives
         self._el_torito = el_torito
+        self._pci = pci
         self._order = order
 
     def candidate(self, call: Call) -> None:
@@ -74,6 +76,7 @@ class Boot:
         self._board.out(SYSTEM_CONTROL_PORT, self._board.ports.read(SYSTEM_CONTROL_PORT, 1) & ~1 | A20_BIT)
         for base in self._find_serial_ports():
             self._write((base + register, value) for register, value in _UART_WRITES)
+        self._pci.run()
         self._set_up_cmos()
         self._bda.ticks = self._time.ticks_of_day()
         self._video.set_mode(TEXT_80)

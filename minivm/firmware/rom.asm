@@ -548,6 +548,190 @@ fixed_disk_irq:
         pop ax
         iret
 
+; ---------------------------------------------------------------------------------------------- for operating systems
+; Plug and Play BIOS 1.0A: nothing is configured by it. Real mode and 16-bit protected mode enter here alike.
+plug_and_play:
+        mov ax, 82h             ; FUNCTION_NOT_SUPPORTED
+        retf
+
+; The 32-bit services: real code, since no trap works outside real mode. They must not care where CS begins, so they use
+; no absolute address. PCI BIOS Specification 2.1 and the BIOS32 Service Directory that it defines.
+bits 32
+bios32_directory:               ; EAX = which service, BL = 0; EBX = its base, ECX = its length, EDX = its entry
+        or bl, bl
+        jnz .unknown
+        cmp eax, "$PCI"
+        jne .absent
+        mov ebx, 0F0000h
+        mov ecx, 10000h
+        mov edx, pci_bios_32
+        mov al, 0
+        retf
+.unknown:
+        mov al, 81h
+        retf
+.absent:
+        mov al, 80h
+        retf
+
+pci_bios_32:                    ; the registers as in INT 1Ah AH=B1h; it keeps all that it does not answer in
+        cmp ah, 0B1h
+        jne near .unsupported
+        cmp al, 1
+        je near .present
+        push edx
+        push esi
+        push edi
+        push ebp
+        push eax
+        mov ah, 81h
+        cmp al, 2
+        je .find_device
+        cmp al, 3
+        je .find_class
+        cmp al, 8
+        jb .failed
+        cmp al, 0Dh
+        ja .failed
+        mov ah, 87h             ; bad register
+        cmp di, 0FFh
+        ja .failed
+        cmp al, 0Bh
+        jae .write
+        sub al, 8
+        je .read_byte
+        dec al
+        je .read_word
+        test di, 3
+        jnz .failed
+        call .select
+        in eax, dx
+        mov ecx, eax
+        jmp .succeeded
+.read_word:
+        test di, 1
+        jnz .failed
+        call .select
+        in ax, dx
+        mov cx, ax
+        jmp .succeeded
+.read_byte:
+        call .select
+        in al, dx
+        mov cl, al
+        jmp .succeeded
+.write:
+        sub al, 0Bh
+        je .write_byte
+        dec al
+        je .write_word
+        test di, 3
+        jnz .failed
+        call .select
+        mov eax, ecx
+        out dx, eax
+        jmp .succeeded
+.write_word:
+        test di, 1
+        jnz .failed
+        call .select
+        mov ax, cx
+        out dx, ax
+        jmp .succeeded
+.write_byte:
+        call .select
+        mov al, cl
+        out dx, al
+        jmp .succeeded
+
+.find_device:                   ; CX = device, DX = vendor, SI = which of them
+        mov ah, 83h             ; bad vendor
+        cmp dx, 0FFFFh
+        je .failed
+        push ecx
+        shl ecx, 16
+        mov cx, dx
+        xor edi, edi
+        xor ebp, ebp
+        dec ebp
+        jmp .search
+.find_class:                    ; ECX = class code, SI = which of them
+        push ecx
+        shl ecx, 8
+        mov edi, 8
+        mov ebp, 0FFFFFF00h
+.search:                        ; ECX is what register EDI shall have in the bits of EBP
+        movzx esi, si
+        push ebx
+        xor ebx, ebx
+.next:
+        call .select
+        in eax, dx
+        and eax, ebp
+        cmp eax, ecx
+        jne .other
+        sub esi, 1
+        jc .found
+.other:
+        inc bl
+        jnz .next
+        pop ebx
+        pop ecx
+        mov ah, 86h             ; not found
+        jmp .failed
+.found:
+        mov esi, ebx
+        pop ebx
+        mov bx, si
+        pop ecx
+.succeeded:
+        pop eax
+        mov ah, 0
+        clc
+        jmp .restored
+.failed:                        ; AH = why
+        mov edx, eax
+        pop eax
+        mov ah, dh
+        stc
+.restored:
+        pop ebp
+        pop edi
+        pop esi
+        pop edx
+        retf
+.present:
+        mov edx, "PCI "
+        mov ax, 1               ; configuration mechanism 1
+        mov bx, 0210h
+        mov cl, 0               ; the last bus
+        clc
+        retf
+.unsupported:
+        mov ah, 81h
+        stc
+        retf
+
+.select:                        ; BX = function, DI = register: DX = the port of its lowest byte; EAX is lost
+        movzx eax, bx
+        shl eax, 8
+        mov edx, edi
+        and edx, 0FCh
+        or eax, edx
+        or eax, 80000000h
+        mov edx, 0CF8h
+        out dx, eax
+        mov eax, edi
+        and al, 3
+        mov dl, 0FCh
+        or dl, al
+        ret
+bits 16
+
+        AT_OFFSET 0B000h
+system_tables:                  ; filled by POST: what operating systems look for in this segment
+        times 3000h db 0
+
 ; ---------------------------------------------------------------------------------------------- fixed entry points
         AT_OFFSET 0E05Bh
         jmp reset
@@ -614,6 +798,8 @@ dummy:
         iret
         AT_OFFSET 0FF54h
         jmp print_screen
+        AT_OFFSET 0FFD0h        ; for MiniVM itself: where the entries for operating systems are
+        dw system_tables, bios32_directory, pci_bios_32, plug_and_play
         AT_OFFSET 0FFE0h        ; for MiniVM itself: where its tables are
         dw font_8x14, font_8x16, font_8x8, font_8x8_upper
         dw fixed_disk_tables, video_functionality, video_save_pointers

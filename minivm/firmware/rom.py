@@ -25,6 +25,26 @@ class RomMap:
     window_function: int
 
 
+ENTRIES_OFFSET = 0xFFD0
+"""Where the ROM says the offsets of what it has for operating systems, four words."""
+SYSTEM_TABLES_BYTES = 0x3000
+
+
+@record
+class RomEntries:
+    """Offsets of the room for tables, and of the entries that tables point to."""
+
+    system_tables: int
+    bios32_directory: int
+    pci_bios_32: int
+    plug_and_play: int
+
+
+def rom_entries(rom: bytes) -> RomEntries:
+    """Return what `rom` has for operating systems."""
+    return RomEntries(*(word(rom, ENTRIES_OFFSET + 2 * index) for index in range(4)))
+
+
 def image() -> bytes:
     """Return the 65,536 bytes to put at physical F0000h (and, on a real PC, below 4 GiB)."""
     return Path(__file__).with_name("rom.bin").read_bytes()

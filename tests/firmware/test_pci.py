@@ -1,0 +1,153 @@
+"""POST of PCI, and INT 1Ah AH=B1h, on the machine's own chips behind a fake PC (PCI BIOS Specification 2.1)."""
+
+import struct
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from minivm.core.device import Wire
+from minivm.devices.i440fx import I440Fx
+from minivm.devices.pci_host import PciHost
+from minivm.devices.piix3 import Piix3, Piix3Ide
+from minivm.devices.piix4_pm import Piix4Pm
+from minivm.devices.vga_pci import VgaPci
+from minivm.firmware import pci_bios
+
+PM_BLOCK = 0x600
+
+
+class Switch:
+    """Ports that a chip moves about."""
+
+    def __init__(self):
+        self.base = None
+
+    def move(self, *place):
+        self.base = place[-1]
+
+
+@pytest.fixture
+def chips(pc):
+    """Plug PCI into the PC and run POST again; return what the chips said."""
+    pc.ide_ports, pc.video, pc.power_ports = Switch(), Switch(), Switch()
+    pm = Piix4Pm(pc.clock, sci=Wire(lambda level: None), power_off=lambda: None, on_move=pc.power_ports.move)
+    host = PciHost(
+        {
+            (0, 0): I440Fx(pam=lambda *piece: None).config,
+            (1, 0): Piix3().config,
+            (1, 1): Piix3Ide(on_move=pc.ide_ports.move).config,
+            (1, 3): pm.config,
+            (2, 0): VgaPci(on_move=pc.video.move).config,
+        }
+    )
+    pc.ports.map(0xCF8, 4, host.address, width=4)
+    pc.ports.map(0xCFC, 4, host.data, width=4)
+    pc.ports.map(0x4D0, 2, pc.pit)
+    pc.ports.map(PM_BLOCK, 64, pm.ports, width=4)
+    pc.bios.post()
+    return host
+
+
+def test_post_places_every_window_and_switches_it_on(pc, chips):
+    assert (pc.ide_ports.base, pc.video.base, pc.power_ports.base) == (0xC000, 0xE000_0000, 0x600)
+
+
+def test_post_may_place_the_windows_again(pc, chips):
+    pc.bios.post()
+    assert (pc.ide_ports.base, pc.video.base, pc.power_ports.base) == (0xC000, 0xE000_0000, 0x600)
+
+
+def test_post_leaves_a_machine_without_pci_alone(pc):
+    pc.interrupt(0x1A, eax=0xB101)
+    assert (pc.carry, pc.cpu.ah) == (True, 0x81)
+
+
+def test_post_sets_the_chipset_up(pc, chips):
+    isa, ide, power = (chips.functions[place] for place in ((1, 0), (1, 1), (1, 3)))
+    assert isa.read(0x60, 4) == 0x0B0B0A0A
+    assert ide.read(0x40, 4) == 0x8000_8000
+    assert ide.read(0x04, 2) & 5 == 5
+    assert (power.read(0x3C, 1), power.read(0x40, 4)) == (9, 0x601)
+    assert pc.ports.read(PM_BLOCK + 4, 2) & 1
+    assert pc.pit.values == pc.pit.values | {0: 0x00, 1: 0x0C}
+
+
+def ask(pc, function, **registers):
+    pc.interrupt(0x1A, **({"eax": 0xB100 | function} | registers))
+    return pc.cpu.ah if pc.carry else 0
+
+
+def test_the_pci_bios_is_there(pc, chips):
+    assert ask(pc, 0x01, ecx=0xFF, edx=0) == 0
+    assert (pc.cpu.edx, pc.cpu.al, pc.cpu.bx, pc.cpu.cl) == (0x20494350, 1, 0x0210, 0)
+
+
+@pytest.mark.parametrize(
+    ("device", "vendor", "index", "found"),
+    [(0x1237, 0x8086, 0, 0x0000), (0x7010, 0x8086, 0, 0x0009), (0x1111, 0x1234, 0, 0x0010)],
+)
+def test_finding_a_device(pc, chips, device, vendor, index, found):
+    assert ask(pc, 0x02, ecx=device, edx=vendor, esi=index, ebx=0xFFFF) == 0
+    assert pc.cpu.bx == found
+
+
+def test_finding_what_is_not_there(pc, chips):
+    assert ask(pc, 0x02, ecx=0x1237, edx=0x8086, esi=1) == 0x86
+    assert ask(pc, 0x02, ecx=0xFFFF, edx=0xFFFF, esi=0) == 0x83
+    assert ask(pc, 0x03, ecx=0x123456, esi=0) == 0x86
+
+
+def test_finding_a_class(pc, chips):
+    assert ask(pc, 0x03, ecx=0x030000, esi=0) == 0
+    assert pc.cpu.bx == 0x0010
+
+
+def test_configuration_is_read_and_written_in_three_sizes(pc, chips):
+    for function, value in ((0x08, 0x86), (0x09, 0x8086), (0x0A, 0x12378086)):
+        assert ask(pc, function, ebx=0, ecx=0, edi=0) == 0
+        assert pc.cpu.ecx == value
+    assert ask(pc, 0x0B, ebx=0x10, ecx=0xFFFFFF5A, edi=0x3C) == 0
+    assert chips.functions[2, 0].read(0x3C, 4) == 0x0000005A
+    assert ask(pc, 0x0D, ebx=0x10, ecx=0xD0000000, edi=0x10) == 0
+    assert pc.video.base == 0xD000_0000
+
+
+@pytest.mark.parametrize(("function", "register"), [(0x09, 1), (0x0A, 2), (0x08, 0x100), (0x0C, 3), (0x0D, 0x41)])
+def test_a_register_that_is_none_is_refused(pc, chips, function, register):
+    assert ask(pc, function, ebx=0, edi=register) == 0x87
+
+
+def test_special_cycles_are_not_supported(pc, chips):
+    assert ask(pc, 0x06) == 0x81
+
+
+def test_the_routes_of_interrupts_can_be_read(pc, chips):
+    size = len(pci_bios.routing_entries())
+    pc.memory.write(0x600, struct.pack("<HHH", size - 1, 0x1000, 0x2000))
+    assert ask(pc, 0x0E, ebx=0, es=0, edi=0x600) == 0x89
+    assert pc.space.load(0x600, 2) == size
+    assert ask(pc, 0x0E, ebx=0, es=0, edi=0x600) == 0
+    assert pc.memory.read(0x21000, 4) == b"\x00\x08\x60\xf8"
+    assert pc.memory.read(0x21000 + 16, 3) == b"\x00\x10\x61"
+
+
+def test_a_route_can_be_changed(pc, chips):
+    assert ask(pc, 0x0F, ebx=0x0010, ecx=0x050A) == 0
+    assert chips.functions[1, 0].read(0x60, 4) == 0x0B0B050A
+    assert ask(pc, 0x0F, ebx=0x0010, ecx=0x0D0A) == 0x88
+    assert ask(pc, 0x0F, ebx=0x0010, ecx=0x050E) == 0x88
+
+
+def test_the_routing_table_has_a_checksum_and_the_router():
+    table = pci_bios.routing_table()
+    assert (table[:4], int.from_bytes(table[6:8], "little"), table[8:10]) == (b"$PIR", len(table), b"\x00\x08")
+    assert sum(table) & 0xFF == 0
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(al=st.integers(0, 255), registers=st.tuples(*[st.integers(0, 0xFFFF_FFFF)] * 5))
+def test_no_call_raises(pc, chips, al, registers):
+    names = dict(zip(("ebx", "ecx", "edx", "esi", "edi"), registers, strict=True))
+    pc.interrupt(0x1A, eax=0xB100 | al, es=0x3000, **names)
+    assert pc.carry == (pc.cpu.ah != 0)
