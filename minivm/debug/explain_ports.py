@@ -2,7 +2,7 @@
 
 from minivm.core.bus import Mapping
 from minivm.core.describe import Access, Register, sentence
-from minivm.debug.inspect_devices import KEYBOARD, Part, part_at, state_of
+from minivm.debug.inspect_devices import KEYBOARD, MOUSE, Part, part_at, state_of
 from minivm.machine import Machine
 
 
@@ -54,15 +54,16 @@ def _told(machine: Machine, mapping: Mapping, access: Access, states: dict[str, 
     if access.value is None:
         return words
     meaning = sentence(register, access.value, state)
-    return f"{words}; {meaning}{_at_keyboard(machine, register, access.value)}" if meaning else words
+    return f"{words}; {meaning}{_at_cable(machine, register, access.value)}" if meaning else words
 
 
-def _at_keyboard(machine: Machine, register: Register, value: int) -> str:
-    """Return what the keyboard makes of a byte that the controller passes on."""
-    if register.name != "KEYBOARD":
+def _at_cable(machine: Machine, register: Register, value: int) -> str:
+    """Return what the keyboard or the mouse makes of a byte that the controller passes on."""
+    part = {"KEYBOARD": KEYBOARD, "MOUSE": MOUSE}.get(register.name)
+    if part is None:
         return ""
-    state = state_of(machine, KEYBOARD)
-    told = KEYBOARD.chip.find(Access(0, True, value), state)
+    state = state_of(machine, part)
+    told = part.chip.find(Access(0, True, value), state)
     return "" if told is None else f": {sentence(told, value, state)}"
 
 

@@ -17,10 +17,15 @@ from minivm.devices.registers import (
     cmos,
     dma,
     floppy,
+    i440fx,
     i8042,
+    pci,
     pic,
+    piix3,
+    piix4_pm,
     pit,
     ps2_keyboard,
+    ps2_mouse,
     small,
     system_control,
     uart,
@@ -30,7 +35,7 @@ from minivm.engine.cpustate import HF_INHIBIT_IRQ, IF
 from minivm.machine import Machine
 
 IRQ_NAMES = (
-    "the timer", "the keyboard", "the slave PIC", "COM2", "COM1", "LPT2", "the diskette", "LPT1", "the clock", "",
+    "the timer", "the keyboard", "the slave PIC", "COM2", "COM1", "LPT2", "the diskette", "LPT1", "the clock", "ACPI",
     "", "", "the mouse", "the FPU", "the hard disk", "the second hard disk",
 )  # fmt: skip
 """What the PC AT wires to IRQ0 to IRQ15 (IBM PC AT Technical Reference, "System interrupts")."""
@@ -51,6 +56,15 @@ class Part:
 
 
 KEYBOARD = Part(ps2_keyboard.describe("the keyboard"), "keyboard")
+MOUSE = Part(ps2_mouse.describe("the mouse"), "mouse")
+PCI_FUNCTIONS = {
+    (0, 0): ("the host bridge", i440fx.NAMES),
+    (1, 0): ("the ISA bridge", piix3.ISA_NAMES),
+    (1, 1): ("the IDE function", piix3.IDE_NAMES),
+    (1, 3): ("power management", piix4_pm.NAMES),
+    (2, 0): ("the graphics card", {}),
+}
+"""By device and function, as `minivm.pc` has them on bus 0."""
 PARTS = {
     "pic0": Part(pic.describe("the master PIC", tuple(irq_name(n) for n in range(8)), master=True),
                  "pic", lambda state: state.master),
@@ -80,9 +94,18 @@ PARTS = {
     "ata1": Part(ata.describe_command("the second ATA channel"), "ata1"),
     "ata1 control": Part(ata.describe_control("the second ATA channel's control"), "ata1"),
     "ide bus master": Part(ata.describe_bus_master("the IDE bus master"), "bus_master"),
+    "pci address": Part(pci.describe_address("PCI"), "pci"),
+    "pci data": Part(pci.describe_data("PCI", PCI_FUNCTIONS), "pci"),
+    "acpi": Part(piix4_pm.describe("power management"), "pm"),
+    "apm": Part(piix4_pm.describe_apm("power management"), "pm"),
+    "host bridge": Part(i440fx.describe("the host bridge"), "i440fx"),
+    "isa bridge": Part(piix3.describe_isa("the ISA bridge"), "piix3"),
+    "ide": Part(piix3.describe_ide("the IDE function"), "ide"),
+    "vga pci": Part(piix3.describe_vga("the graphics card's PCI side"), "vga_pci"),
     "keyboard": KEYBOARD,
+    "mouse": MOUSE,
 }  # fmt: skip
-"""By the name that the port bus knows; the keyboard itself is on no bus."""
+"""By the name that the port bus knows; the keyboard, the mouse and what only PCI reaches are on no bus."""
 
 
 def own_parts(machine: Machine) -> dict[str, Part]:

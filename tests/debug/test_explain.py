@@ -390,7 +390,8 @@ def test_the_permission_bitmap_lets_a_user_reach_a_port():
         (0x80, 1, 0x42, True, "OUT 80h, 42h: the POST card's code; the diagnostic card shows 42"),
         (0xE9, 1, 0x21, True, "OUT E9h, 21h: the debug console's output; the host gets '!' (21h)"),
         (0xF4, 4, 0x10, True, "OUT F4h, 00000010h: the debug exit's exit code; the machine ends, with status 33"),
-        (0x604, 2, 0x2000, True, "OUT 604h, 2000h: the power switch's control register; the machine goes off"),
+        (0x604, 2, 0x2000, True,
+             "OUT 604h, 2000h: power management's control; no ACPI mode, sleep type 0, soft off: go to sleep now"),
         (0x999, 1, 0x00, True, "OUT 999h, 00h: nobody is there; the write is lost"),
         (0x999, 1, None, False, "IN 999h: nobody is there; it reads FFh"),
         (0x40, 1, None, False, "IN 40h: the timer's counter 0"),
@@ -670,3 +671,26 @@ def test_every_instruction_of_every_guest_is_told():
 
 def test_at_least_150_mnemonics_have_rules():
     assert len(RULES) >= 150
+
+
+def test_the_configuration_data_is_the_register_that_the_address_chose(real):
+    told = []
+    for address in (0x8000_0920, 0x8000_0004, 0x8000_0B40, 0x8000_F800, 0x8000_0044, 0):
+        real.ports.write(0xCF8, 4, address)
+        told.append(explain.explain_port(real, 0xCFC, 4, 0x0000_C007, True))
+    assert told == [
+        "OUT CFCh, 0000C007h: PCI's bus master's base of the IDE function",
+        "OUT CFCh, 0000C007h: PCI's command of the host bridge; may master the bus, memory decoded, I/O decoded",
+        "OUT CFCh, 0000C007h: PCI's base of its ports of power management",
+        "OUT CFCh, 0000C007h: PCI's register 00h of function 0 of device 31, who is not there",
+        "OUT CFCh, 0000C007h: PCI's register 44h of the host bridge",
+        "OUT CFCh, 0000C007h: PCI's configuration data; nobody answers",
+    ]
+
+
+def test_a_byte_for_the_mouse_is_told_in_the_mouses_words(real):
+    real.ports.write(0x64, 1, 0xD4)
+    real.clock.advance(1_000_000)
+    assert explain.explain_port(real, 0x60, 1, 0xF4, True) == (
+        "OUT 60h, F4h: the keyboard controller's input buffer, for the mouse; F4h goes to the mouse: start reporting"
+    )
