@@ -37,7 +37,7 @@ BENCHES: "WeakSet[DeviceBench]" = WeakSet()
 _serials = count()
 
 CHIPS = {
-    ("Uart", ""): "com1", ("Pit", ""): "pit", ("Cmos", ""): "cmos", ("VgaText", ""): "vga",
+    ("Uart", ""): "com1", ("Pit", ""): "pit", ("Cmos", ""): "cmos", ("Vga", ""): "vga",
     ("PicPair", "master"): "pic0", ("PicPair", "slave"): "pic1", ("PicPair", "elcr"): "elcr",
     ("I8042", "data"): "keyboard data", ("I8042", "command"): "keyboard command",
     ("PortB", ""): "system control B", ("Port92", ""): "system control A",

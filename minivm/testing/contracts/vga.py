@@ -5,7 +5,9 @@ No BIOS has run: a case programs what it needs, the registers of mode 3 (80 x 25
 
 from minivm.testing.contract import Contract, Probe
 
-VGA = Contract("vga", "VGA, text modes", "IBM PS/2 Hardware Interface Technical Reference, Video Subsystem; FreeVGA")
+VGA = Contract(
+    "vga", "VGA, registers and text", "IBM PS/2 Hardware Interface Technical Reference, Video Subsystem; FreeVGA"
+)
 
 MISCELLANEOUS_WRITE, MISCELLANEOUS_READ = 0x3C2, 0x3CC
 SEQUENCER, GRAPHICS, CRTC, CRTC_MONO = 0x3C4, 0x3CE, 0x3D4, 0x3B4
@@ -23,7 +25,6 @@ CRTC_BITS = bytes.fromhex("FF FF FF 7F FF FF FF FF 7F FF 3F 7F FF FF FF FF FF 7F
 ATTRIBUTE_BITS = bytes([0x3F] * 16) + bytes.fromhex("EF FF 3F 0F 0F")
 """The bits that are not reserved, but for bit 7 of the CRTC's 03h and 11h, which changes what other registers do."""
 
-NO_PLANES = "video memory is plain RAM without planes and windows: docs/chips/vga.md"
 DUMB_RETRACE = "bits 0 and 3 flip at every read: hw/display/vga.c, vga_dumb_retrace"
 
 
@@ -536,7 +537,6 @@ def text_memory(pc: Probe) -> None:
 @VGA.case(
     "characters are in plane 0 and attributes in plane 1",
     "Graphics Mode Register, bit 4; Memory Mode Register, bit 2",
-    differs={"MiniVM": NO_PLANES},
 )
 def planes(pc: Probe) -> None:
     text_mode(pc)
@@ -549,11 +549,7 @@ def planes(pc: Probe) -> None:
         pc.equal(pc.peek(0xA0000)[0], byte, f"the first byte of plane {plane}")
 
 
-@VGA.case(
-    "with the window at B8000h nothing is at B0000h",
-    "Miscellaneous Graphics Register (06h), bits 3-2",
-    differs={"MiniVM": NO_PLANES},
-)
+@VGA.case("with the window at B8000h nothing is at B0000h", "Miscellaneous Graphics Register (06h), bits 3-2")
 def window(pc: Probe) -> None:
     text_mode(pc)
     pc.poke(0xB0000, b"\x12")
