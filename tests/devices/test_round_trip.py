@@ -339,7 +339,113 @@ def floppy_coming_out_of_reset(vm):
     assert vm.devices["floppy"].state().reset_due is not None
 
 
+def configure(vm, device, function, register, value, size=4):
+    vm.ports.write(0xCF8, 4, 1 << 31 | device << 11 | function << 8 | register & 0xFC)
+    vm.ports.write(0xCFC + (register & 3), size, value)
+
+
+def host_bridge_with_the_bios_half_in_ram(vm):
+    configure(vm, 0, 0, 0x59, 0x20, 1)
+    configure(vm, 0, 0, 0x5A, 0x3132_1303)
+    configure(vm, 0, 0, 0x72, 0x1A, 1)
+    configure(vm, 0, 0, 0x04, 0x0140, 2)
+
+
+def isa_bridge_with_routes_and_an_interrupt(vm):
+    vm.devices["piix3"].pirq(1).set(True)
+    configure(vm, 1, 0, 0x60, 0x800B_8005)
+    configure(vm, 1, 0, 0x61, 0x0A, 1)
+
+
+def ide_function_that_was_moved(vm):
+    configure(vm, 1, 1, 0x20, 0xD120)
+    configure(vm, 1, 1, 0x40, 0xA307_8000)
+    configure(vm, 1, 1, 0x04, 0x0005, 2)
+
+
+def graphics_card_that_was_moved(vm):
+    configure(vm, 2, 0, 0x10, 0xF000_0000)
+    configure(vm, 2, 0, 0x3C, 0x0B, 1)
+    configure(vm, 2, 0, 0x04, 0x0002, 2)
+
+
+def power_management_that_was_moved_and_waits_for_its_timer(vm):
+    configure(vm, 1, 3, 0x40, 0xB101)
+    configure(vm, 1, 3, 0x80, 0x01, 1)
+    vm.ports.write(0xB104, 2, 0x1401)
+    vm.ports.write(0xB102, 2, 0x0101)
+    vm.devices["pm"].press_power_button()
+
+
+def power_management_switched_off(vm):
+    configure(vm, 1, 3, 0x80, 0x00, 1)
+    configure(vm, 1, 3, 0x58, 0x1234_5678)
+
+
+def configuration_address_chosen(vm):
+    vm.ports.write(0xCF8, 4, 0x8000_0B58)
+
+
+def to_mouse(vm, *values):
+    for value in values:
+        out(vm, 0x64, 0xD4)
+        vm.clock.advance(1_000_000)
+        out(vm, 0x60, value)
+        for _ in range(8):
+            vm.clock.advance(1_000_000)
+            if read(vm, 0x64) & 0x20:
+                read(vm, 0x60)
+
+
+def mouse_with_a_wheel_in_the_middle_of_a_packet(vm):
+    to_mouse(vm, 0xF3, 200, 0xF3, 100, 0xF3, 80, 0xE8, 3, 0xE7, 0xF4)
+    mouse = vm.devices["mouse"]
+    mouse.move(300, -20, 2)
+    mouse.press("left")
+    mouse.move(-3, 400)
+    vm.clock.advance(7_000_000)
+    read(vm, 0x60)
+    vm.clock.advance(500_000)
+    assert mouse.state().steps and mouse.state().output
+
+
+def mouse_that_waits_for_its_next_sample(vm):
+    to_mouse(vm, 0xF3, 10, 0xF4)
+    vm.devices["mouse"].move(1, 1)
+    for _ in range(30):
+        vm.clock.advance(1_000_000)
+        read(vm, 0x60)
+    vm.devices["mouse"].move(2, 2)
+    assert vm.devices["mouse"].state().sample_due is not None
+
+
+def mouse_in_its_self_test(vm):
+    out(vm, 0x64, 0xD4)
+    vm.clock.advance(1_000_000)
+    out(vm, 0x60, 0xFF)
+    vm.clock.advance(3_000_000)
+    assert vm.devices["mouse"].state().self_test_due is not None
+
+
+def mouse_between_command_and_option(vm):
+    to_mouse(vm, 0xF0, 0xF3)
+    vm.devices["mouse"].move(7, 7)
+
+
 BUSY = {
+    "i440fx": [host_bridge_with_the_bios_half_in_ram],
+    "shadow_ram": [host_bridge_with_the_bios_half_in_ram],
+    "piix3": [isa_bridge_with_routes_and_an_interrupt],
+    "ide": [ide_function_that_was_moved],
+    "pm": [power_management_that_was_moved_and_waits_for_its_timer, power_management_switched_off],
+    "vga_pci": [graphics_card_that_was_moved],
+    "pci": [configuration_address_chosen],
+    "mouse": [
+        mouse_with_a_wheel_in_the_middle_of_a_packet,
+        mouse_that_waits_for_its_next_sample,
+        mouse_in_its_self_test,
+        mouse_between_command_and_option,
+    ],
     "dma": [dma_halfway_through_its_blocks],
     "floppy": [
         floppy_reading_in_the_middle_of_a_track,
