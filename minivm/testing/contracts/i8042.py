@@ -335,19 +335,6 @@ def data_enables_mouse(pc: Probe) -> None:
     command_byte_is(pc, 0x04, "command byte")
 
 
-@I8042.case(
-    "what is sent to a mouse that is not there comes back as FEh with the time-out bit",
-    "Status Register, bit 6; Controller Commands, D4h",
-    cannot={"QEMU": "its PC always has a mouse: hw/input/pckbd.c, i8042_realizefn"},
-)
-def no_mouse(pc: Probe) -> None:
-    program(pc, 0x04)
-    command(pc, 0xD4, 0xF4)
-    pc.waits_for(STATUS, OUTPUT_FULL, OUTPUT_FULL, "the answer")
-    pc.reads(STATUS, 0x61, "time-out, mouse's byte", mask=0xE1)
-    pc.reads(DATA, 0xFE)
-
-
 @I8042.case("a parameter goes to the command that wants it, and the next byte to the keyboard", "Controller Commands")
 def parameter_is_used_once(pc: Probe) -> None:
     program(pc, 0x24)
