@@ -16,6 +16,7 @@ from minivm.core.describe import Chip
 from minivm.core.record import names, record
 from minivm.debug.inspect_devices import PARTS
 from minivm.errors import MiniVMError
+from minivm.storage.disk import Disk
 
 RESOLUTION_NS = 320
 """All systems let time pass in steps of this, so that they stand at the same moment."""
@@ -164,9 +165,12 @@ class MiniVmSystem:
         (keyboard.press if pressed else keyboard.release)(key)
 
     def change_medium(self, drive: str, image: bytes | None) -> None:
-        """Ask the machine to change the medium, as its user would."""
-        path = None if image is None else self._image("changed", image)
-        self._machine.change_medium(drive, path)  # type: ignore[attr-defined]
+        """Put the disc into the drive's tray, or the diskette into drive A."""
+        disk = Disk.from_bytes(image, drive, medium=drive) if image else None  # type: ignore[arg-type]
+        if drive == "cdrom":
+            self._machine.devices["ata1"].units[0].drive.insert(disk)
+        else:
+            self._machine.devices["floppy"].insert(0, pc._floppy_medium(disk))
 
     def resets(self) -> int:
         """Return how often the machine was reset."""
