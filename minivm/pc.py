@@ -52,6 +52,7 @@ from minivm.firmware.bios import Bios
 from minivm.firmware.foreign import below_one_mib, read_rom
 from minivm.firmware.services import ROM_SEGMENT
 from minivm.loaders.entry import enter
+from minivm.loaders.plan import CDROM, FLOPPY, HARD_DISK
 from minivm.machine import Machine
 from minivm.storage.disk import Disk
 from minivm.trace import TracedBus, Tracer
@@ -65,6 +66,10 @@ TWIN_CODE_BYTES = 2 * MIB - 128 * KIB
 
 A huge page of the host's has 2 MiB: less cannot become one, which would cost each idle clone that much."""
 PORTS, ADDRESSES = 1 << 16, 1 << 32
+EQUIPMENT = 0x07
+"""CMOS byte 14h: a floppy drive, a coprocessor, and a keyboard and a display that are there."""
+BOOT_CODES = {FLOPPY: 1, HARD_DISK: 2, CDROM: 3}
+USUAL_FLOPPY_TYPE = 4
 
 
 def build(config: MachineConfig, *, image: bytes | None = None, native: bool | None = None) -> Machine:
@@ -247,11 +252,11 @@ class _Pc:
             (0x4D0, 2, 1, self.pic.elcr, "elcr"),
             (0xCF8, 4, 4, self.pci.address, "pci address"),
             (0xCFC, 4, 4, self.pci.data, "pci data"),
-            (0xB004, 2, 2, PowerSwitch(self._power_off), "power switch"),
         )
         for base, length, width, port, name in table:
             ports.map(base, length, port, width=width, name=name)
-        ports.place(PowerSwitch(self._power_off), 0x604, 2, width=2, name="power switch")  # the PM block may come there
+        for base in (0x604, 0xB004):  # the power management block may come there
+            ports.place(PowerSwitch(self._power_off), base, 2, width=2, name="power switch")
         if self._foreign:
             ports.map(0xB2, 2, self.pm.apm, name="apm")
         else:
@@ -371,11 +376,22 @@ class _Pc:
         return (tail - head) % 32 < 16
 
     def _nvram(self) -> dict[int, int]:
-        """What the CMOS battery has kept: the sizes of memory (the BIOS's POST fills in the rest)."""
+        """Return what the CMOS battery has kept, as a set-up program left it; MiniVM's own POST writes it anew.
+
+        Bytes 38h and 3Dh, the boot order, are as QEMU and Bochs have them for SeaBIOS.
+        """
         extended = min((self._config.memory - MIB) // KIB, 0xFFFF)
         above = max(0, self._config.memory - 16 * MIB) // (64 * KIB)
         sizes = {0x15: 640, 0x17: extended, 0x30: extended, 0x34: above}
-        return {at + half: word >> 8 * half & 0xFF for at, word in sizes.items() for half in (0, 1)}
+        bytes_ = {at + half: word >> 8 * half & 0xFF for at, word in sizes.items() for half in (0, 1)}
+        first, second = (_floppy_type(disk) for disk in (*self.bays.floppies, None, None)[:2])
+        second = second if len(self.bays.floppies) > 1 else 0
+        order = [BOOT_CODES[drive] for drive in self._plan.boot_order(self._config.boot_order)]
+        order += [0] * (3 - len(order))
+        return bytes_ | {
+            0x10: first << 4 | second, 0x14: EQUIPMENT | (0x40 if second else 0),
+            0x3D: order[0] | order[1] << 4, 0x38: order[2] << 4 | 1,
+        }  # fmt: skip
 
 
 def _own_clone(entry: DeviceEntry | DeviceSpec) -> DeviceEntry | DeviceSpec:
@@ -406,6 +422,11 @@ def _floppy_medium(disk: Disk | None) -> FloppyMedium | None:
         return None
     shape = disk.geometry
     return FloppyMedium(disk, shape.cylinders, shape.heads, shape.sectors_per_track)
+
+
+def _floppy_type(disk: Disk | None) -> int:
+    """Return the CMOS's number for the drive that takes a floppy; an empty drive takes 1.44M."""
+    return USUAL_FLOPPY_TYPE if disk is None or disk.floppy_type is None else disk.floppy_type.drive_type
 
 
 def _ata_drive(place: tuple[str, Disk | None] | None, number: int) -> AtaDisk | AtapiCdrom | None:
