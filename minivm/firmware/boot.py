@@ -117,7 +117,7 @@ class Boot:
         bda.disk_count = len(self._drives.disks)
         bda.diskette_recalibrated = 1
         self._fill_diskette_data()
-        bda.video_control, bda.video_switches, bda.video_flags, bda.display_combination = 0x60, 0xF9, 0x51, 0x08
+        self._video.power_on()
         bda.video_save_pointer = ROM_SEGMENT << 16 | self._tables.video_save_pointers
 
     def _fill_diskette_data(self) -> None:

@@ -46,6 +46,11 @@ class Video:
         else:
             function(call)
 
+    def power_on(self) -> None:
+        """Describe the card in the data area, as POST does: 256 KiB, a VGA in colour with 400 lines of text."""
+        bda = self._bda
+        bda.video_control, bda.video_switches, bda.video_flags, bda.display_combination = 0x60, 0xF9, 0x51, 0x08
+
     # -- modes --------------------------------------------------------------------------------------------------
     def set_mode(self, mode: int, keep_memory: bool = False) -> bool:
         """Set mode 0-7 or 0Dh-13h; False when it is another one, which is not there."""
