@@ -5,7 +5,7 @@ ATA/ATAPI-6 (T13/1410D), section 7; SFF-8038i and Intel 82371SB datasheet 290550
 
 from typing import Any
 
-from minivm.core.describe import Chip, Content, Field, Register, flag
+from minivm.core.describe import Chip, Content, Field, Register, flag, listed
 from minivm.core.record import replace
 
 COMMANDS = {
@@ -26,13 +26,32 @@ def command_name(code: int) -> str:
     return COMMANDS.get(code) or _GROUPS.get(code & 0xF0) or f"command {code:02X}h, which no drive has"
 
 
+SENSE_KEYS = {
+    0: "no error", 2: "not ready", 3: "medium error", 4: "hardware error", 5: "illegal request", 6: "unit attention",
+    7: "data protected", 11: "aborted command",
+}  # fmt: skip
+_ERRORS = {
+    7: "interface error", 6: "the sector cannot be read", 5: "medium changed", 4: "there is no such sector",
+    3: "medium change requested", 2: "the command was aborted", 1: "no medium",
+}  # fmt: skip
+DIAGNOSTIC_PASSED = 0x01
+
+
+def _say_error(value: int, state: Any) -> str:
+    """Return what the error register says: after a reset a code, of a packet drive a sense key, otherwise bits."""
+    if value in (0, DIAGNOSTIC_PASSED):
+        return "the diagnostic passed" if value else "no error"
+    unit = None if state is None else state.units[state.selected]
+    if unit is not None and hasattr(unit.drive, "packet") and value & 0xF0:
+        return SENSE_KEYS.get(value >> 4, f"sense key {value >> 4:X}h")
+    return listed(_ERRORS[bit] for bit in _ERRORS if value >> bit & 1)
+
+
 DATA = Register("DATA", "data", 0, "rw", (Field("data", 15, 0, lambda value: f"{value:04X}h of the block"),))
 ERROR = Register("ERROR", "error", 1, "r", (
-    flag("ICRC", 7, "interface error"), flag("UNC", 6, "the sector cannot be read"), flag("MC", 5, "medium changed"),
-    flag("IDNF", 4, "there is no such sector"), flag("MCR", 3, "medium change requested"),
-    flag("ABRT", 2, "the command was aborted"), flag("NM", 1, "no medium"),
-    flag("AMNF", 0, "the diagnostic passed, or no address mark"),
-), note="A packet drive has the sense key in bits 7-4.")  # fmt: skip
+    Field("ICRC", 7, 7), Field("UNC", 6, 6), Field("MC", 5, 5), Field("IDNF", 4, 4), Field("MCR", 3, 3),
+    Field("ABRT", 2, 2), Field("NM", 1, 1), Field("AMNF", 0, 0),
+), note="A packet drive has the sense key in bits 7-4.", say=_say_error)  # fmt: skip
 FEATURES = Register("FEATURES", "features", 1, "w", (Field("features", 7, 0, "features"),))
 COUNT = Register("SECTOR COUNT", "sector count", 2, "rw", (Field("count", 7, 0, "count"),),
                  note="The interrupt reason of a packet drive: bit 0 C/D, bit 1 I/O.")  # fmt: skip
@@ -44,7 +63,7 @@ DEVICE = Register("DEVICE", "device", 6, "rw", (
     Field("head or LBA", 3, 0, "head or LBA 27-24"),
 ))  # fmt: skip
 _STATUS_FIELDS = (
-    flag("BSY", 7, "busy"), flag("DRDY", 6, "ready"), flag("DF", 5, "device fault"), flag("DSC", 4, "seek complete"),
+    flag("BSY", 7, "busy"), flag("DRDY", 6, "ready", "not ready"), flag("DF", 5, "device fault"), flag("DSC", 4, "seek complete"),
     flag("DRQ", 3, "a data block waits"), flag("ERR", 0, "error"),
 )  # fmt: skip
 STATUS = Register("STATUS", "status", 7, "r", _STATUS_FIELDS, note="Reading takes the interrupt back.")
