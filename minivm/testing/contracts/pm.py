@@ -141,6 +141,8 @@ def no_sci(pc: Probe) -> None:
     pc.write(ENABLE, TIMER_EVENT, size=2)
     pc.step(ms=HALF_TURN_MS + 5)
     pc.irq_is(SCI_IRQ, False, "with SCI_EN clear")
+    pc.write(ENABLE, TIMER_EVENT, size=2)
+    pc.irq_is(SCI_IRQ, False, "with SCI_EN clear, when the event is enabled again")
 
 
 # -- registers and soft off -----------------------------------------------------------------------------------------
