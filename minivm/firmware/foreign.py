@@ -11,8 +11,6 @@ LARGEST_ROM_BYTES = 16 << 20
 """From FF000000h on, all that a chipset hands to its flash."""
 LOW_BYTES = 0x2_0000
 """So much of the end is also seen from E0000h to 1 MiB (IBM PC AT Technical Reference, "Memory map")."""
-LARGEST_BYTES = LOW_BYTES
-"""The name that the wiring uses for it so far."""
 RESET_VECTOR_BYTES = 16
 
 
