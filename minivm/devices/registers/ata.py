@@ -63,7 +63,8 @@ DEVICE = Register("DEVICE", "device", 6, "rw", (
     Field("head or LBA", 3, 0, "head or LBA 27-24"),
 ))  # fmt: skip
 _STATUS_FIELDS = (
-    flag("BSY", 7, "busy"), flag("DRDY", 6, "ready", "not ready"), flag("DF", 5, "device fault"), flag("DSC", 4, "seek complete"),
+    flag("BSY", 7, "busy"), flag("DRDY", 6, "ready", "not ready"), flag("DF", 5, "device fault"),
+    flag("DSC", 4, "seek complete"),
     flag("DRQ", 3, "a data block waits"), flag("ERR", 0, "error"),
 )  # fmt: skip
 STATUS = Register("STATUS", "status", 7, "r", _STATUS_FIELDS, note="Reading takes the interrupt back.")
