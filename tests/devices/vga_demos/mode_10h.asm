@@ -1,4 +1,5 @@
 ; Mode 10h: 640 x 350 in 16 colours, by the write modes and the read mode that compare and spread colours.
+; Shows 640 x 350 pixels, SHA-256 3682d6a8854736448b86ae2aebc1032704af4c06f72bebfc6d2e1ba96d0bad20
 %include "vga_demo.inc"
 PITCH equ 80
 LINES equ 350

@@ -1,4 +1,5 @@
 ; Mode 13h: two sets of rings over each other in 256 colours, pixel by pixel into a flat window.
+; Shows 640 x 400 pixels, SHA-256 b78da8c2931ac25da4032bc17d6091f292e70e509efe6ab73edddc79be31997f
 %include "vga_demo.inc"
     begin registers
     mov bx, 1

