@@ -26,6 +26,7 @@ from minivm.debug.timeline import BUDGET_BYTES, KEYFRAME_COST, Interrupted, Time
 from minivm.errors import MiniVMError, SnapshotError
 from minivm.machine import NS_PER_MS, Machine
 from minivm.own_devices import blamed
+from minivm.pictures.monitor import shows_pixels
 from minivm.tui.goals import Goal, Onward, Out, To, over
 from minivm.tui.life import Life
 from minivm.tui.pace import MAX, Pace, Speed
@@ -502,7 +503,7 @@ class Session:
         slow = self._pace.speed.kind == "instructions"
         if slow or time.monotonic() >= self._panels_due:
             self._give_view()
-        elif self._live_panels and self.machine.screen != self._screen_given:
+        elif self._live_panels and (shows_pixels(self.machine.console) or self.machine.screen != self._screen_given):
             self._give_view(self._live_panels)
         else:
             self._next_view = time.monotonic() + VIEW_S

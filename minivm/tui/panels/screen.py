@@ -1,8 +1,12 @@
-"""The guest's screen: code page 437 in its sixteen colours, with cursor and blinking; keys go to the guest."""
+"""The guest's screen: code page 437 in its sixteen colours, with cursor and blinking; keys go to the guest.
+
+A graphics mode is shown as half blocks (`minivm/tui/panels/pixels.py`).
+"""
 
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import cast
 
 from rich.color import Color
 from rich.segment import Segment
@@ -13,10 +17,14 @@ from textual.reactive import reactive
 from textual.strip import Strip
 
 from minivm.core import cp437
+from minivm.core.picture import Picture
 from minivm.core.screen import TextScreen
+from minivm.debug.debugger import Debugger
+from minivm.pictures.monitor import Monitor, shows_pixels, words_of
 from minivm.tui.keyboard import events_for
 from minivm.tui.panel import Panel
 from minivm.tui.panels.listing import painted
+from minivm.tui.panels.pixels import Pixels, changed_lines, line_of, pixels_of
 from minivm.tui.search import spans
 from minivm.tui.session import View
 
@@ -32,7 +40,8 @@ class ScreenPanel(Panel, can_focus=True):
     live = True
     help = (
         "The guest's monitor. While this panel has the focus, **all keys go to the guest**, function keys as well; "
-        "F12 or Ctrl+] takes the keyboard back. A panel smaller than the screen shows the part with the cursor."
+        "F12 or Ctrl+] takes the keyboard back. A panel smaller than the screen shows the part with the cursor.\n\n"
+        "A graphics mode is drawn with half blocks, two pixels a character, as large as the panel allows."
     )
     DEFAULT_CSS = """
     ScreenPanel { background: $surface; }
@@ -43,6 +52,7 @@ class ScreenPanel(Panel, can_focus=True):
     def __init__(self) -> None:
         super().__init__()
         self.screen_shown: TextScreen | None = None
+        self.pixels: Pixels | None = None  # what a graphics mode shows; None in a text mode
         self._origin = (0, 0)
         self._blink_rows: frozenset[int] = frozenset()
         self._base = Style.null()
@@ -52,8 +62,19 @@ class ScreenPanel(Panel, can_focus=True):
         super().on_mount()
         self.set_interval(BLINK_S, self._blink)
 
+    def collect(self, debugger: Debugger) -> Picture | None:
+        """Return the picture of a graphics mode, None in a text mode; on the machine's thread."""
+        machine = debugger.machine
+        return cast(Monitor, machine.console).picture() if shows_pixels(machine.console) else None
+
     def show(self, data: object, view: View) -> None:
         """Draw the rows that have changed."""
+        if isinstance(data, Picture):
+            self._show_pixels(data)
+            return
+        if self.pixels is not None:
+            self.pixels = self.screen_shown = None
+            self._name_mode("")
         old, new = self.screen_shown, view.screen
         if old == new:
             return
@@ -66,9 +87,28 @@ class ScreenPanel(Panel, can_focus=True):
         else:
             self._refresh_rows(_changed_rows(old, new))
 
+    def _show_pixels(self, picture: Picture) -> None:
+        """Draw the rows of half blocks that have changed."""
+        old = self.pixels
+        new = self.pixels = pixels_of(picture, self.size.width, self.size.height, old)
+        if old is None:
+            self._blink_rows = frozenset()
+        if old is None or old.area != new.area:
+            self._name_mode(f"{picture.width} x {picture.height}")
+            self.refresh()
+        else:
+            changed = changed_lines(old, new)
+            if changed:
+                self.refresh(*(Region(0, line, self.size.width, 1) for line in changed))
+
+    def _name_mode(self, words: str) -> None:
+        self.border_subtitle = words
+
     def on_resize(self) -> None:
         """Look at the right part again."""
-        if self.screen_shown is not None:
+        if self.pixels is not None:
+            self._show_pixels(self.pixels.picture)
+        elif self.screen_shown is not None:
             self._origin = self._wanted_origin(self.screen_shown)
             self.refresh()  # the rows may have been drawn at the old origin already
 
@@ -87,7 +127,9 @@ class ScreenPanel(Panel, can_focus=True):
             self.app.session.type(events_for("enter" if character == "\n" else "", character))  # type: ignore[attr-defined]
 
     def text(self) -> str:
-        """Return the screen's text, for copying."""
+        """Return the screen's text, for copying; of a graphics mode a line about it."""
+        if self.pixels is not None:
+            return words_of(self.pixels.picture)
         return self.screen_shown.text() if self.screen_shown is not None else ""
 
     # -- drawing ------------------------------------------------------------------------------------------------------
@@ -100,6 +142,8 @@ class ScreenPanel(Panel, can_focus=True):
         """Return one line of the panel."""
         width, screen = self.size.width, self.screen_shown
         base = self._base
+        if self.pixels is not None:
+            return line_of(self.pixels, y, base).adjust_cell_length(width, base)
         if screen is None:
             return Strip.blank(width, base)
         top, left = self._origin

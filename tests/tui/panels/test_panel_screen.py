@@ -1,0 +1,119 @@
+"""The screen panel in graphics modes; the card is pretended."""
+
+import re
+import time
+
+import pytest
+
+from minivm.console import Console
+from minivm.core.picture import Picture
+from minivm.pictures.half_blocks import HALF
+from minivm.tui.panels.pixels import changed_lines, line_of, pixels_of
+from minivm.tui.panels.screen import ScreenPanel
+
+
+class Card:
+    """What the machine's card shows: a picture, or None for its text mode."""
+
+    def __init__(self):
+        self.picture = None
+
+
+@pytest.fixture
+def card(monkeypatch):
+    made = Card()
+    monkeypatch.setattr(Console, "graphics_mode", property(lambda console: made.picture is not None), raising=False)
+    monkeypatch.setattr(Console, "picture", lambda console: made.picture, raising=False)
+    return made
+
+
+def stripes(width=64, height=48, first=(255, 0, 0), second=(0, 0, 255)):
+    """Return a picture whose left half has one colour, and the right half another."""
+    return Picture(width, height, (bytes(first) * (width // 2) + bytes(second) * (width // 2)) * height)
+
+
+def seen(stage):
+    return stage.visible.splitlines()
+
+
+async def show(stage, card, picture):
+    card.picture = picture
+    stage.session.refresh()
+    await stage.settle()
+
+
+def test_a_graphics_mode_is_shown_in_its_shape_in_the_middle(play_panel, card):
+    async def scenario(stage):
+        assert any("Hello" in line for line in seen(stage))
+        await show(stage, card, stripes())
+        lines = seen(stage)
+        assert {line.count(HALF) for line in lines} == {75}  # 28 rows inside the border: 56 pixels
+        assert str(stage.panel.border_subtitle) == "64 x 48"
+        assert stage.panel.text() == "graphics 64x48, 2 colours"
+        colours = [segment.style.color.triplet for segment in stage.panel.render_line(5) if HALF in segment.text]
+        assert [tuple(colour) for colour in colours] == [(255, 0, 0), (0, 0, 255)]
+
+    play_panel(ScreenPanel(), scenario, ms=50)
+
+
+def test_text_comes_back_whole(play_panel, card):
+    async def scenario(stage):
+        before = seen(stage)
+        await show(stage, card, stripes())
+        await show(stage, card, None)
+        assert seen(stage) == before
+        assert str(stage.panel.border_subtitle) == ""
+        assert "Hello" in stage.panel.text()
+
+    play_panel(ScreenPanel(), scenario, ms=50)
+
+
+def test_another_size_of_panel_or_picture_fits_again(play_panel, card):
+    async def scenario(stage):
+        await show(stage, card, stripes())
+        await stage.resize(40, 30)
+        assert [line.count(HALF) for line in seen(stage)].count(38) in (14, 15)
+        await show(stage, card, stripes(1280, 720))
+        assert sum(line.count(HALF) > 0 for line in seen(stage)) in (10, 11)
+        await stage.resize(10, 3)
+        assert sum(line.count(HALF) for line in seen(stage)) == 4
+
+    play_panel(ScreenPanel(), scenario, ms=50)
+
+
+def test_keys_go_to_the_guest_in_a_graphics_mode_too(play_panel, card):
+    async def scenario(stage):
+        await show(stage, card, stripes())
+        await stage.press("x")
+        await stage.do(lambda debugger: debugger.resume(50))
+        await show(stage, card, None)
+        assert any("x" in line for line in seen(stage))
+
+    play_panel(ScreenPanel(), scenario, "echo", at=None, ms=50)
+
+
+def test_only_lines_that_differ_are_drawn_again():
+    old = pixels_of(stripes(), 100, 24)
+    assert pixels_of(stripes(), 100, 24, old) is old
+    assert changed_lines(old, old) == []
+    rgb = bytearray(stripes().rgb)
+    rgb[64 * 3 * 10 : 64 * 3 * 12] = bytes(64 * 3 * 2)
+    new = pixels_of(Picture(64, 48, bytes(rgb)), 100, 24, old)
+    assert changed_lines(old, new) == [5]
+    assert changed_lines(old, pixels_of(stripes(first=(0, 0, 0)), 100, 24, old)) == list(range(24))
+
+
+@pytest.mark.timing
+def test_a_picture_is_drawn_in_a_large_panel_within_10_ms():
+    from rich.style import Style
+
+    rgb = bytes((x * y >> 4) & 0xC0 for y in range(480) for x in range(640) for _ in range(3))
+    times = []
+    for shade in range(7):
+        picture = Picture(640, 480, rgb[:-1] + bytes([shade]))
+        began = time.perf_counter()
+        pixels = pixels_of(picture, 160, 50)
+        strips = [line_of(pixels, line, Style.null()) for line in range(50)]
+        times.append(time.perf_counter() - began)
+    assert all(re.fullmatch(f" *{HALF}+", strip.text) for strip in strips)
+    assert sorted(times)[3] < 0.010, times
