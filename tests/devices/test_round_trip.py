@@ -3,6 +3,8 @@
 The other machine must then have the same state, field by field, and do the same things afterwards.
 """
 
+from pathlib import Path
+
 import pytest
 
 import minivm
@@ -17,11 +19,19 @@ PORTS = (
     *QUIET_PORTS, *range(0x40, 0x43), 0x60, 0x71, *range(0x3F8, 0x400), *range(0x2F8, 0x300),
     0x3C1, 0x3C5, 0x3CA, 0x3CC, 0x3CF, 0x3D5, 0x3C9, 0x3C0, 0x3DA,
     *range(0x3F0, 0x3F6), 0x3F7, *range(0x00, 0x10), 0xC4, 0xC6, 0xD0, 0x81,
+    0x3F6, 0x376, *range(0x1F0, 0x1F8), *range(0x170, 0x178),
 )  # fmt: skip
 
 
+DISK = f"{Path(__file__).parents[2] / 'guests' / 'disk.img'},snapshot"
+
+
+def with_a_disk():
+    return minivm.boot(SPIN, memory="2M", disks=DISK)
+
+
 def booted():
-    vm = minivm.boot(SPIN, memory="2M")
+    vm = with_a_disk()
     vm.run(ms=20)
     return vm
 
@@ -432,7 +442,113 @@ def mouse_between_command_and_option(vm):
     vm.devices["mouse"].move(7, 7)
 
 
+def ata_command(vm, code, lba=0, count=1, base=0x1F0):
+    for offset, value in ((6, 0xE0), (2, count), (3, lba), (4, 0), (5, 0), (7, code)):
+        out(vm, base + offset, value)
+
+
+def words(vm, port, count):
+    return [vm.ports.read(port, 2) for _ in range(count)]
+
+
+def disk_in_the_middle_of_a_block(vm):
+    out(vm, 0x3F6, 0x02)
+    ata_command(vm, 0x20, lba=5, count=3)
+    vm.clock.advance(10_000)
+    words(vm, 0x1F0, 100)
+
+
+def disk_between_two_blocks(vm):
+    ata_command(vm, 0x20, lba=5, count=3)
+    vm.clock.advance(10_000)
+    read(vm, 0x1F7)
+    words(vm, 0x1F0, 256)
+    vm.clock.advance(100)
+
+
+def disk_that_takes_a_block(vm):
+    ata_command(vm, 0x30, lba=7, count=2)
+    vm.clock.advance(10_000)
+    for value in range(77):
+        vm.ports.write(0x1F0, 2, value)
+
+
+def channel_in_reset(vm):
+    out(vm, 0x1F6, 0xB0)
+    out(vm, 0x3F6, 0x84)
+    out(vm, 0x3F6, 0x80)
+    vm.clock.advance(50_000)
+
+
+def channel_with_an_interrupt_behind_nien(vm):
+    ata_command(vm, 0xEF, count=0x45)
+    out(vm, 0x3F6, 0x02)
+    vm.clock.advance(10_000)
+
+
+def drive_that_waits_for_its_packet(vm):
+    out(vm, 0x176, 0xA0)
+    out(vm, 0x171, 0x00)
+    out(vm, 0x174, 0x0A, 0x00)
+    out(vm, 0x175, 0x00)
+    out(vm, 0x177, 0xA0)
+    vm.clock.advance(10_000)
+    for value in (0x12, 0x0000):
+        vm.ports.write(0x170, 2, value)
+
+
+def drive_in_the_middle_of_its_answer(vm):
+    drive_that_waits_for_its_packet(vm)
+    for value in (36, 0, 0, 0):
+        vm.ports.write(0x170, 2, value)
+    vm.clock.advance(10_000)
+    words(vm, 0x170, 3)
+
+
+def drive_with_its_tray_open(vm):
+    drive = vm.devices["ata1"].units[0].drive
+    drive.insert(None)
+    drive_that_waits_for_its_packet(vm)
+    out(vm, 0x176, 0xA0)
+    out(vm, 0x177, 0x08)
+    out(vm, 0x177, 0xA0)
+    vm.clock.advance(10_000)
+    for value in (0x1B, 0, 0x02, 0, 0, 0):
+        vm.ports.write(0x170, 2, value)
+
+
+def bus_master_in_the_middle_of_a_table(vm):
+    base = 0xD140
+    configure(vm, 1, 1, 0x20, base)
+    configure(vm, 1, 1, 0x04, 0x0005, 2)
+    vm.memory.write(0x30000, bytes.fromhex("0000040000020000 0040040000020080"))
+    vm.ports.write(base + 4, 4, 0x30000)
+    out(vm, base + 2, 0x64)
+    out(vm, 0x3F6, 0x04, 0x00)
+    vm.clock.advance(200_000)
+    ata_command(vm, 0xC8, lba=3, count=2)
+    out(vm, base, 0x09)
+    vm.clock.advance(12_000)
+    state = vm.devices["bus_master"].state().channels[0]
+    assert state.due is not None and state.next_descriptor == 0x30010
+
+
+def bus_master_that_waits_for_its_drive(vm):
+    bus_master_in_the_middle_of_a_table(vm)
+    out(vm, 0x3F6, 0x04)
+    out(vm, 0x3F6, 0x00)
+
+
 BUSY = {
+    "ata0": [
+        disk_in_the_middle_of_a_block,
+        disk_between_two_blocks,
+        disk_that_takes_a_block,
+        channel_in_reset,
+        channel_with_an_interrupt_behind_nien,
+    ],
+    "ata1": [drive_in_the_middle_of_its_answer, drive_that_waits_for_its_packet, drive_with_its_tray_open],
+    "bus_master": [bus_master_in_the_middle_of_a_table, bus_master_that_waits_for_its_drive],
     "i440fx": [host_bridge_with_the_bios_half_in_ram],
     "shadow_ram": [host_bridge_with_the_bios_half_in_ram],
     "piix3": [isa_bridge_with_routes_and_an_interrupt],
@@ -548,7 +664,7 @@ def test_every_device_has_a_case():
     ("name", "work"), CASES, ids=[f"{name}-{getattr(work, '__name__', 'all')}" for name, work in CASES]
 )
 def test_a_device_goes_on_in_another_machine_where_it_was_in_this(name, work, busy_before):
-    with booted() as vm, minivm.boot(SPIN, memory="2M") as twin:
+    with booted() as vm, with_a_disk() as twin:
         power_on = all_fields(vm)
         bring_into_work(vm, work)
         if busy_before:
