@@ -14,6 +14,7 @@ from minivm.firmware.pci_setup import PciSetup
 from minivm.firmware.rom import BASE, rom_map, vectors
 from minivm.firmware.services import ROM_SEGMENT, Board, Call
 from minivm.firmware.system import A20_BIT, CONVENTIONAL_KIB, SYSTEM_CONTROL_PORT
+from minivm.firmware.tables import SystemTables
 from minivm.firmware.time import STATUS_A, STATUS_B, STATUS_C, Time
 from minivm.firmware.video import Video
 
@@ -55,6 +56,7 @@ class Boot:
         self._drives = drives
         self._el_torito = el_torito
         self._pci = pci
+        self._system_tables = SystemTables(board, rom)
         self._order = order
 
     def candidate(self, call: Call) -> None:
@@ -77,6 +79,7 @@ class Boot:
         for base in self._find_serial_ports():
             self._write((base + register, value) for register, value in _UART_WRITES)
         self._pci.run()
+        self._system_tables.write()
         self._set_up_cmos()
         self._bda.ticks = self._time.ticks_of_day()
         self._video.set_mode(TEXT_80)

@@ -7,7 +7,13 @@ import pytest
 
 from minivm.core.bus import Bus
 from minivm.core.clock import Clock
+from minivm.core.device import Wire
 from minivm.core.memory import AddressSpace, Memory, Region
+from minivm.devices.i440fx import I440Fx
+from minivm.devices.pci_host import PciHost
+from minivm.devices.piix3 import Piix3, Piix3Ide
+from minivm.devices.piix4_pm import Piix4Pm
+from minivm.devices.vga_pci import VgaPci
 from minivm.engine.cpustate import CS, DS, ES, SS, CpuHead, Registers
 from minivm.errors import ImageError
 from minivm.firmware import services
@@ -257,3 +263,42 @@ def make_disk() -> Callable[..., FakeDisk]:
         return disk
 
     return make
+
+
+class Pci(PciHost):
+    """The machine's own PCI chips; `windows` are where the bus master, the video memory and the PM block answer."""
+
+    def __init__(self, pc: FakePc) -> None:
+        self.windows: list[int | None] = [None] * 3
+        self.power = Piix4Pm(pc.clock, sci=Wire(_nothing), power_off=_nothing, on_move=lambda at: self._move(2, at))
+        functions = {
+            (0, 0): I440Fx(pam=_nothing),
+            (1, 0): Piix3(),
+            (1, 1): Piix3Ide(on_move=lambda index, at: self._move(0, at)),
+            (1, 3): self.power,
+            (2, 0): VgaPci(on_move=lambda index, at: index or self._move(1, at)),
+        }
+        super().__init__({place: chip.config for place, chip in functions.items()})
+
+    def _move(self, window: int, base: int | None) -> None:
+        self.windows[window] = base
+
+
+def _nothing(*anything: object) -> None:
+    """Hear it and do nothing."""
+
+
+@pytest.fixture
+def plug_pci() -> Callable[[FakePc], Pci]:
+    """Return a function that plugs PCI into a PC and runs POST again."""
+
+    def plug(pc: FakePc) -> Pci:
+        host = Pci(pc)
+        for base, length, chip in (
+            (0xCF8, 4, host.address), (0xCFC, 4, host.data), (0x4D0, 2, pc.pit), (0x600, 64, host.power.ports),
+        ):  # fmt: skip
+            pc.ports.map(base, length, chip, width=4)
+        pc.bios.post()
+        return host
+
+    return plug
