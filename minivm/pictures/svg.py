@@ -1,9 +1,10 @@
 """What the monitor shows as SVG: a text screen as real text, which can be searched and copied, a picture as PNG in it.
 
-Text stands in cells of 8 x 16 in the viewer's own monospaced font. Each run of one colour is stretched to its cells, so
-that columns stay columns in every font.
+Text stands in cells of 8 x 16 in the viewer's own monospaced font. Each run of words in one colour begins in its own
+column and is stretched to its cells, so that columns stay columns in every font.
 """
 
+import re
 from base64 import b64encode
 from collections.abc import Iterator
 from html import escape
@@ -17,6 +18,9 @@ from minivm.pictures.png import png
 
 CELL_WIDTH, CELL_HEIGHT = 8, 16
 BASELINE = 12
+FONT_SIZE = 13.29
+"""Most monospaced fonts are 0.602 of their size wide: a cell, for viewers that do not stretch."""
+_WORDS = re.compile(r"[^ ]+(?: [^ ]+)*")
 FONTS = "'IBM Plex Mono','DejaVu Sans Mono',Menlo,Consolas,monospace"
 
 
@@ -53,8 +57,8 @@ def _screen(screen: TextScreen, scale: int) -> str:
     width, height = screen.columns * CELL_WIDTH, screen.rows * CELL_HEIGHT
     parts = [f'<rect width="{width}" height="{height}" fill="{_colour(palette[0])}"/>']
     parts += [_background(run, palette) for run in runs if run.cell.background]
-    parts.append(f'<g font-family="{FONTS}" font-size="{CELL_HEIGHT * 5 // 6}px" xml:space="preserve">')
-    parts += [_text(run, palette) for run in runs if run.text.strip()]
+    parts.append(f'<g font-family="{FONTS}" font-size="{FONT_SIZE}px" xml:space="preserve">')
+    parts += [_text(words, palette) for run in runs for words in _words(run)]
     parts.append("</g>")
     parts += _cursor(screen)
     return _document(width, height, scale, parts)
@@ -71,19 +75,18 @@ def _document(width: float, height: float, scale: int, parts: list[str]) -> str:
 def _runs(screen: TextScreen) -> Iterator[_Run]:
     for row in range(screen.rows):
         cells = ((screen.cell(row, column), column) for column in range(screen.columns))
-        for look, group in groupby(cells, lambda one: (one[0].foreground, one[0].background, one[0].underlined)):
+        for _, group in groupby(cells, lambda one: (one[0].foreground, one[0].background, one[0].underlined)):
             run = list(group)
-            text = "".join(cell.glyph for cell, _ in run)
-            yield from _without_wide_gaps(_Run(row, run[0][1], text, run[0][0]), bool(look[1]))
+            yield _Run(row, run[0][1], "".join(cell.glyph for cell, _ in run), run[0][0])
 
 
-def _without_wide_gaps(run: _Run, has_background: bool) -> Iterator[_Run]:
-    """Leave blanks at both ends out where nothing stands behind them, so that text begins in its own column."""
-    if has_background or not run.text.strip(" "):
+def _words(run: _Run) -> Iterator[_Run]:
+    """Give what stands between gaps of two blanks and more; underlined blanks are seen, and part of the text."""
+    if run.cell.underlined:
         yield run
         return
-    kept = run.text.lstrip(" ")
-    yield _Run(run.row, run.column + len(run.text) - len(kept), kept.rstrip(" "), run.cell)
+    for match in _WORDS.finditer(run.text):
+        yield _Run(run.row, run.column + match.start(), match[0], run.cell)
 
 
 def _background(run: _Run, palette: tuple[Colour, ...]) -> str:

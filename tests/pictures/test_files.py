@@ -34,8 +34,8 @@ def test_svg_of_a_text_mode_has_its_text_in_its_colours(write, monitor):
     root = ElementTree.fromstring(encode(monitor(None, screen, graphics_mode=False), "svg", scale=2))
     assert (root.get("width"), root.get("viewBox")) == ("320", "0 0 160 48")
     texts = list(root.iter(f"{SVG}text"))
-    assert [text.text.rstrip() for text in texts] == ["Hello  ═╗ <&>", " ▒ end"]
-    assert (texts[1].get("y"), texts[1].get("fill")) == ("44", "#55ffff")
+    assert [(text.text, text.get("x")) for text in texts] == [("Hello", "0"), ("═╗ <&>", "56"), ("▒ end", "8")]
+    assert (texts[2].get("y"), texts[2].get("fill")) == ("44", "#55ffff")
     assert "#aa0000" in {rect.get("fill") for rect in root.iter(f"{SVG}rect")}
 
 
