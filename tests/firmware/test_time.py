@@ -97,7 +97,7 @@ def test_the_alarm_interrupt_has_the_rom_call_int_4a(pc):
 
 
 def test_unknown_functions_return_with_carry(pc):
-    pc.interrupt(0x1A, ax=0xB101)
+    pc.interrupt(0x1A, ax=0x0900)
     assert pc.carry
     assert "INT 1Ah" in pc.trace[-1]
 
