@@ -5,6 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minivm.core.clock import Clock
+from minivm.core.device import Wire
+from minivm.devices.i8042 import I8042
+from minivm.devices.ps2_keyboard import Ps2Keyboard
 from minivm.devices.ps2_mouse import Ps2Mouse
 from minivm.errors import ConfigError
 
@@ -278,6 +281,30 @@ def test_a_name_that_no_button_has_is_an_error(mouse):
         mouse.press("wheel")
     with pytest.raises(ConfigError):
         mouse.release("Left")
+
+
+def test_packets_come_through_the_controller_with_interrupt_12(mouse, clock):
+    irq1, irq12 = Wire(), Wire()
+    controller = I8042(
+        clock, keyboard=Ps2Keyboard(clock), mouse=mouse, irq1=irq1, irq12=irq12, a20=Wire(), reset=lambda: None
+    )
+    controller.command.write(0, 1, 0x60)
+    controller.data.write(0, 1, 0x47)
+    controller.command.write(0, 1, 0xD4)
+    controller.data.write(0, 1, 0xF4)
+    clock.advance(5 * MS)
+    assert (irq12.level, controller.data.read(0, 1)) == (True, ACK)
+    mouse.move(3, -2)
+    mouse.press("right")
+    got = []
+    for _ in range(60):
+        clock.advance(MS)
+        if controller.command.read(0, 1) & 0x01:
+            assert controller.command.read(0, 1) & 0x20
+            assert (irq1.level, irq12.level) == (False, True)
+            got.append(controller.data.read(0, 1))
+            assert not irq12.level
+    assert got == [0x28, 3, 0xFE, 0x0A, 0, 0]
 
 
 COMMANDS = st.one_of(
