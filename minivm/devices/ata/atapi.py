@@ -9,7 +9,7 @@ from collections.abc import Callable
 from minivm.core.block import BlockDevice
 from minivm.devices.ata import cdrom_answers as answers
 from minivm.devices.ata.cdrom_answers import BLOCK_BYTES
-from minivm.devices.ata.disk import BLOCK_NS, COMMAND_NS, DEFAULT_TRANSFER_MODE, TRANSFER_MODES
+from minivm.devices.ata.disk import COMMAND_NS, DEFAULT_TRANSFER_MODE, TRANSFER_MODES
 from minivm.devices.ata.states import AtapiCdromState, DriveState
 from minivm.devices.ata.unit import ABORTED, COUNT, FEATURES, HIGH, INWARD, MID, READY, SEEK_DONE, Unit
 from minivm.errors import DiskError, SnapshotError
@@ -17,6 +17,8 @@ from minivm.errors import DiskError, SnapshotError
 SECTORS_A_BLOCK = 4
 PACKET_BYTES = 12
 EXECUTE_NS = 5_000
+STATUS_NS = 500
+"""From the last byte of the data to the status."""
 COMMAND_PHASE, DATA_PHASE, STATUS_PHASE = 0x01, 0x02, 0x03
 """The interrupt reason in COUNT: C/D for a packet, I/O for data to the host, both for the status."""
 LARGEST_CHUNK = 0xFFFE
@@ -75,7 +77,7 @@ class AtapiCdrom:
             "identify": self._identify,
             "nothing more": lambda: self._unit.finish(interrupt=False),
             "want packet": self._want_packet, "packet received": self._packet_received, "execute": self._execute,
-            "send": self._send, "sent": self._sent, "end": self._end,
+            "sent": self._sent, "end": self._end,
         }  # fmt: skip
         self._packets: dict[int, Callable[[bytes], bytes | None]] = {
             0x00: lambda packet: None, REQUEST_SENSE: self._request_sense, INQUIRY: self._inquiry,
@@ -246,7 +248,10 @@ class AtapiCdrom:
         self._unit.offer(chunk, "sent")
 
     def _sent(self) -> None:
-        self._unit.after(BLOCK_NS, "send" if self._bytes_left else "end")
+        if self._bytes_left:
+            self._send()
+        else:
+            self._unit.after(STATUS_NS, "end")
 
     def _end(self) -> None:
         self._unit.registers[COUNT] = STATUS_PHASE

@@ -32,8 +32,6 @@ from minivm.errors import DiskError, SnapshotError
 
 COMMAND_NS = 5_000
 """From a command to its first block, or to its end."""
-BLOCK_NS = 500
-"""From one block to the next, which the drive has read ahead."""
 DEFAULT_TRANSFER_MODE = 0x08
 """PIO, the default mode with flow control; 20h+n is multiword DMA mode n, 40h+n Ultra DMA mode n."""
 TRANSFER_MODES = (0x00, 0x01, *range(0x08, 0x0D), *range(0x20, 0x23), *range(0x40, 0x46))
@@ -90,7 +88,7 @@ class AtaDisk:
             "abort": lambda: self._unit.finish(ABORTED),
             "not found": lambda: self._unit.finish(ID_NOT_FOUND),
             "read": self._offer_block, "sent": self._block_sent,
-            "want": self._want_block, "received": self._block_received, "store": self._store_block,
+            "want": self._want_block, "received": self._store_block,
             "ask": self._ask_dma, "moved": self._dma_moved, "verify": self._verify,
             "identify": self._identify, "nothing more": lambda: self._unit.finish(interrupt=False),
             "flush": self._flush,
@@ -193,16 +191,13 @@ class AtaDisk:
     def _block_sent(self) -> None:
         self._advance(self._block_sectors)
         if self._left:
-            self._unit.after(BLOCK_NS, "read")
+            self._offer_block()  # read ahead: the few hundred nanoseconds until DRQ are less than one access takes
         else:
             self._unit.finish(interrupt=False)
 
     def _want_block(self) -> None:
         if self._in_range(1):
             self._unit.accept(self._block_sectors * SECTOR_BYTES, "received", interrupt=False)
-
-    def _block_received(self) -> None:
-        self._unit.after(BLOCK_NS, "store")
 
     def _store_block(self) -> None:
         count = self._block_sectors
