@@ -5,6 +5,8 @@ from typing import Any, Protocol
 
 from minivm.core.cp437 import decode
 from minivm.core.keys import KeyEvent, parse_keys
+from minivm.core.mouse import MouseEvent, check_buttons
+from minivm.core.picture import Picture
 from minivm.core.record import record
 from minivm.core.screen import TextScreen
 from minivm.inputs import SerialInput
@@ -28,8 +30,28 @@ class Typist(Protocol):
 class Display(Protocol):
     """The video card, as the host sees it."""
 
+    @property
+    def graphics_mode(self) -> bool:
+        """True while the card shows pixels of the guest's own and no characters."""
+
     def screen(self) -> TextScreen:
-        """Return what the monitor shows now."""
+        """Return the characters; all blank in a graphics mode."""
+
+    def picture(self) -> Picture:
+        """Return the pixels, in a text mode drawn with the card's font."""
+
+
+class Pointer(Protocol):
+    """The mouse, as the host's hand has it."""
+
+    def move(self, dx: int, dy: int, wheel: int = 0) -> None:
+        """Move by counts: `dx` to the right, `dy` away from the user, `wheel` towards him."""
+
+    def press(self, button: str) -> None:
+        """Push a button down."""
+
+    def release(self, button: str) -> None:
+        """Let a button come up."""
 
 
 class Receiver(Protocol):
@@ -153,15 +175,22 @@ class SerialLog:
 
 
 class Console:
-    """One machine's screen, keyboard and serial ports from the host's side.
+    """One machine's screen, keyboard, mouse and serial ports from the host's side.
 
     `serial` has what all `ports` sent, in order; the debug console's bytes count as the first port's.
     """
 
     def __init__(
-        self, display: Display, keyboard: Typist, serial: SerialLog, ports: "tuple[SerialLog, ...]" = ()
+        self,
+        display: Display,
+        keyboard: Typist,
+        serial: SerialLog,
+        ports: "tuple[SerialLog, ...]" = (),
+        *,
+        mouse: Pointer | None = None,
     ) -> None:
         self._display = display
+        self._mouse = mouse
         self._keyboard = keyboard
         self.serial = serial
         self.ports = ports
@@ -188,8 +217,46 @@ class Console:
 
     @property
     def screen(self) -> TextScreen:
-        """What the monitor shows now."""
+        """The characters that the monitor shows now; all blank in a graphics mode."""
         return self._display.screen()
+
+    @property
+    def graphics_mode(self) -> bool:
+        """True while the card shows pixels of the guest's own and no characters."""
+        return self._display.graphics_mode
+
+    def picture(self) -> Picture:
+        """Return the pixels that the monitor shows now, in a text mode drawn with the card's font."""
+        return self._display.picture()
+
+    def move_mouse(self, dx: int, dy: int, wheel: int = 0) -> None:
+        """Move the mouse: `dx` to the right, `dy` away from the user, `wheel` towards him."""
+        self.use_mouse(MouseEvent(dx, dy, wheel))
+
+    def press_button(self, button: str = "left") -> None:
+        """Push a button of the mouse down; raises `ConfigError` for a name that none has."""
+        self.use_mouse(MouseEvent(press=(button,)))
+
+    def release_button(self, button: str = "left") -> None:
+        """Let a button of the mouse come up; raises `ConfigError` for a name that none has."""
+        self.use_mouse(MouseEvent(release=(button,)))
+
+    def use_mouse(self, event: MouseEvent) -> None:
+        """Do what a hand does with the mouse; nothing on a machine without one."""
+        check_buttons(event)
+        if self._mouse is not None:
+            self._from_outside("mouse", event, lambda: self._do_with_mouse(event))
+
+    def _do_with_mouse(self, event: MouseEvent) -> None:
+        mouse = self._mouse
+        if mouse is None:
+            return
+        if event.dx or event.dy or event.wheel:
+            mouse.move(event.dx, event.dy, event.wheel)
+        for button in event.press:
+            mouse.press(button)
+        for button in event.release:
+            mouse.release(button)
 
     @property
     def idle(self) -> bool:

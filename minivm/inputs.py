@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import Any, Protocol, cast
 
 from minivm.core.keys import KeyEvent
+from minivm.core.mouse import MouseEvent
 from minivm.core.plain import check_names, from_plain, to_plain
 from minivm.core.record import names, record, replace
 from minivm.errors import MiniVMError, SnapshotError
@@ -78,6 +79,7 @@ class Input:
 KINDS: dict[str, Any] = {
     "keys": tuple[KeyEvent, ...],
     "serial": SerialInput,
+    "mouse": MouseEvent,
     "reset": None,
     "power-off": None,
     "time": int,
@@ -103,6 +105,8 @@ class _Console(Protocol):
 
     def play(self, events: Iterable[KeyEvent]) -> None: ...
 
+    def use_mouse(self, event: MouseEvent) -> None: ...
+
 
 def _console(machine: Machine) -> _Console:
     return cast(_Console, machine.console)
@@ -115,6 +119,7 @@ def _send(machine: Machine, sent: SerialInput) -> None:
 APPLY: dict[str, Apply] = {
     "keys": lambda machine, events: _console(machine).play(events),
     "serial": _send,
+    "mouse": lambda machine, event: _console(machine).use_mouse(event),
     "reset": lambda machine, _: machine.reset(),
     "power-off": lambda machine, _: machine.power_off(),
     "time": lambda machine, position: machine.pass_time(position),

@@ -12,6 +12,7 @@ from minivm.config import MachineConfig
 from minivm.core.bus import Bus
 from minivm.core.clock import NEVER, Clock
 from minivm.core.memory import PAGE, AddressSpace, Memory
+from minivm.core.picture import Picture
 from minivm.core.record import record
 from minivm.core.screen import TextScreen
 from minivm.engine.base import Autopsy, Breakpoint, Engine, Halted, Shutdown, Stopped
@@ -85,6 +86,13 @@ class HostConsole(Protocol):
     @property
     def screen(self) -> TextScreen:
         """What the monitor shows now."""
+
+    @property
+    def graphics_mode(self) -> bool:
+        """True while the card shows pixels of the guest's own and no characters."""
+
+    def picture(self) -> Picture:
+        """Return the pixels that the monitor shows now."""
 
     def type(self, text: str) -> None:
         """Press the keys for `text`, in the notation of `--type`."""
@@ -345,6 +353,21 @@ class Machine:
     def screen(self) -> TextScreen:
         """What the monitor shows: `vm.screen.text()`."""
         return self._needed_console().screen
+
+    @property
+    def graphics_mode(self) -> bool:
+        """True while the card shows pixels of the guest's own and no characters."""
+        return self._needed_console().graphics_mode
+
+    def picture(self) -> Picture:
+        """Return what the monitor shows as pixels, in a text mode drawn with the card's font."""
+        return self._needed_console().picture()
+
+    def screenshot(self, path: "str | Path", *, scale: int = 1) -> None:
+        """Write what the monitor shows as PNG or SVG, by the file's suffix; raises `ConfigError` when it cannot be."""
+        from minivm.pictures.files import save  # few machines have their picture taken
+
+        save(self._needed_console(), path, scale=scale)
 
     @property
     def serial(self) -> SerialText:

@@ -40,6 +40,7 @@ from minivm.devices.power import PowerSwitch
 from minivm.devices.ps2_keyboard import Ps2Keyboard
 from minivm.devices.ps2_mouse import Ps2Mouse
 from minivm.devices.reset_control import ResetControl
+from minivm.devices.speaker import Speaker
 from minivm.devices.system_control import A20Gate, Port92, PortB
 from minivm.devices.uart import Uart
 from minivm.devices.vga.card import Vga
@@ -172,9 +173,12 @@ class _Pc:
             clock, memory=view[video : video + VIDEO_BYTES], text=view[VGA_MEMORY:VGA_MEMORY_END],
             show=self._show_video,
         )  # fmt: skip
+        self.speaker = Speaker(clock, wave=lambda: self.pit.wave(2), output=lambda: self.pit.output(2))
+        self.pit.watch(2, self.speaker.update)
         self.port_b = PortB(
-            gate2=self.pit.gate(2), timer2_output=lambda: self.pit.output(2), clock=clock, speaker=_silent
-        )
+            gate2=self.pit.gate(2), timer2_output=lambda: self.pit.output(2), clock=clock,
+            speaker=self.speaker.set_data,
+        )  # fmt: skip
         self.port_92 = Port92(a20=self.a20, reset=self._reset)
         self.reset_control = ResetControl(self._reset)
         self.post_code = PostCode()
@@ -309,7 +313,7 @@ class _Pc:
             "vga_pci": self.vga_pci, "pci": self.pci, "pit": self.pit, "cmos": self.cmos, "uart0": self.com1,
             "uart1": self.com2, "keyboard": self.keyboard, "mouse": self.mouse, "i8042": self.i8042, "vga": self.vga,
             "dma": self.dma, "floppy": self.floppy, "ata0": self.ata0, "ata1": self.ata1,
-            "bus_master": self.bus_master, "port_b": self.port_b, "port_92": self.port_92,
+            "bus_master": self.bus_master, "port_b": self.port_b, "speaker": self.speaker, "port_92": self.port_92,
             "a20": self.a20, "reset_control": self.reset_control,
             "post_code": self.post_code, "pic": self.pic,
         }  # fmt: skip  # what others drive comes after them: the gate, the PIC
@@ -317,7 +321,7 @@ class _Pc:
             engine=self.engine, memory=self.memory, space=self.space, ports=self._plain_ports, clock=self.clock,
             interrupts=self.pic, devices=devices, power_on=self._power_on,
         )  # fmt: skip
-        self.machine.console = console = Console(self.vga, self.keyboard, self.log, self.lines)
+        self.machine.console = console = Console(self.vga, self.keyboard, self.log, self.lines, mouse=self.mouse)
         console.enter_by(self.machine.from_outside)
         self.machine.disks = self.bays.by_name()
         self.machine.user_devices = self.own_devices
@@ -406,10 +410,6 @@ def _own_clone(entry: DeviceEntry | DeviceSpec) -> DeviceEntry | DeviceSpec:
             "clone; give its class, and each machine makes its own"
         )
     return bus, base, clone()
-
-
-def _silent(on: bool) -> None:
-    """Drive a speaker that nobody hears."""
 
 
 def _whole_pages(rom: bytes) -> bytes:

@@ -223,7 +223,7 @@ def test_a_journal_comes_back_from_its_plain_form():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "mouse"}, r"inputs\[0\].kind: 'mouse' is no kind"),
+        ({"kind": "pedal"}, r"inputs\[0\].kind: 'pedal' is no kind"),
         ({"position": -1}, r"inputs\[0\].position: -1 lies before power-on"),
         ({"data": [{"key": "a"}]}, r"inputs\[0\].data\[0\].pressed is missing"),
         ({"more": 1}, r"inputs\[0\].more is unknown"),
