@@ -20,7 +20,7 @@ from minivm.engine.accesses import Accesses, PortAccess
 from minivm.engine.base import Attention, Breakpoint, Exit, Halted, Ran, Shutdown, Stopped
 from minivm.engine.booking import Booking
 from minivm.engine.bursts import Bursts
-from minivm.engine.cpustate import HF_INHIBIT_IRQ, IF, CpuHead, Registers
+from minivm.engine.cpustate import CR0_PG, HF_INHIBIT_IRQ, IF, CpuHead, Registers
 from minivm.engine.delivery import Fault
 from minivm.engine.entrance import Entrance
 from minivm.engine.mapping import PhysicalMap
@@ -402,8 +402,15 @@ class UnicornEngine:
         self._tlb.set_a20(enabled)
 
     def _follow_map(self, start: int, end: int) -> None:
-        """Show the guest what the address space has in [start, end) now, from its next access on."""
-        for one in self._map.follow(start, end):
+        """Show the guest what the address space has in [start, end) now, from its next access on.
+
+        Unicorn looks addresses up while it maps; with paging on that would change CR2.
+        """
+        head = self._head
+        kept, head.cr[0] = head.cr[0], head.cr[0] & ~CR0_PG
+        mapped = self._map.follow(start, end)
+        head.cr[0] = kept
+        for one in mapped:
             self._watch.protect_again(one.start, one.end)
             if one.region is not None:
                 self._steps.stale_code = True
