@@ -110,6 +110,8 @@ def soft_reset_selects_drive_0(pc: Probe) -> None:
     select(pc, 1)
     soft_reset(pc)
     pc.reads(DEVICE, 0, "DEV", mask=0x10)
+    pc.write(COMMAND, 0x20)  # the signature is the address of the first sector
+    pc.that(read_block(pc) == sector(0), "the first sector is drive 0's")
 
 
 @ATA.case("a soft reset asks no interrupt", "9.2 Software reset", differs={"QEMU": RESET_INTERRUPTS})
