@@ -88,7 +88,8 @@ class PciSetup:
             if wide and size:
                 config.write(function, register + 4, 4, 0)
             register += 8 if wide else 4
-        rom = self._size(function, ROM_BAR, io=False) & ~1
+        rom = self._size(function, ROM_BAR, io=False)
+        config.write(function, COMMAND, 2, command)
         return [*found, Window(function, ROM_BAR, rom, False)] if rom else found
 
     def _size(self, function: int, register: int, *, io: bool) -> int:

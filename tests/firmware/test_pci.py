@@ -26,6 +26,10 @@ def test_post_may_place_the_windows_again(pc, chips):
     assert chips.windows == [0xC000, 0xE000_0000, 0x600]
 
 
+def test_post_leaves_the_host_bridge_on(pc, chips):
+    assert chips.functions[0, 0].read(0x04, 2) == 0x0006
+
+
 def test_post_leaves_a_machine_without_pci_alone(pc):
     pc.interrupt(0x1A, eax=0xB101)
     assert (pc.carry, pc.cpu.ah) == (True, 0x81)

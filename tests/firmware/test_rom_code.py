@@ -362,3 +362,22 @@ def test_post_and_the_roms_code_reach_the_same_state(boot):
     vm.reset()
     vm.run(ms=100)
     assert vm.memory[0x410:0x46B] + vm.memory[0x470:0x500] + vm.memory[0x20:0x1C0] == before
+
+
+def test_the_plug_and_play_entry_says_that_it_has_no_functions(boot):
+    vm = boot("""
+        mov ax, 0F000h
+        mov es, ax
+        xor bx, bx
+        find: add bx, 16
+        cmp dword [es:bx], "$PnP"
+        jne find
+        push word 0F000h     ; the BIOS's data segment
+        push word 0          ; function 0: how many nodes
+        call far [es:bx + 0Dh]
+        mov [600h], ax
+        mov [602h], sp
+        cli
+        hlt""")
+    assert vm.run(ms=1000).reason == "halted"
+    assert words(vm, 0x600, 2) == [0x82, 0x6F00 - 4]
