@@ -21,6 +21,7 @@ from minivm.firmware.el_torito import ElTorito
 from minivm.firmware.keyboard import Keyboard
 from minivm.firmware.pci_bios import PciBios
 from minivm.firmware.pci_setup import PciSetup
+from minivm.firmware.pointing import Pointing
 from minivm.firmware.serial import Serial
 from minivm.firmware.services import ROM_BASE, ROM_SEGMENT, TRAP_PORT, Board, Call, Handler
 from minivm.firmware.system import System
@@ -102,6 +103,7 @@ class Bios:
         self.disk_services = DiskServices(self.board, self.drives, self.el_torito.functions, eject)
         self.system = System(self.board, self.time)
         self.serial = Serial(self.board)
+        self.pointing = Pointing(self.board)
         self.pci = PciBios(self.board, rom.BASE + rom.rom_entries(self._rom).pci_bios_32)
         self.boot = Boot(
             self.board, self._rom, video=self.video, time=self.time, drives=self.drives, el_torito=self.el_torito,
@@ -134,6 +136,7 @@ class Bios:
             services.WAIT_OVER: time.wait_over,
             services.PAUSED: self.keyboard.paused, services.RTC_INTERRUPT: time.rtc_interrupt,
             services.UNHANDLED: self._unhandled, services.VBE_WINDOW: self.video.vbe.far_window,
+            services.POINTING: self.pointing.begin, services.POINTING_DONE: self.pointing.end,
         }  # fmt: skip
 
     def _post_from_rom(self, call: Call) -> None:

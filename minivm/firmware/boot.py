@@ -27,10 +27,10 @@ INTERRUPT_ID = 2
 TEXT_80 = 3
 DISK_DRIVE_DEFINED = 0xF
 
-# The 8259s: ICW1-ICW4, then what stays masked. IRQ0, 1, the cascade and 6; 13 and 14; the RTC's when it is used.
+# The 8259s: ICW1-ICW4, then what stays masked. IRQ0, 1, the cascade and 6; 12 to 14; the RTC's when it is used.
 _PIC_WRITES = (
     (0x20, 0x11), (0x21, 0x08), (0x21, 0x04), (0x21, 0x01), (0xA0, 0x11), (0xA1, 0x70), (0xA1, 0x02), (0xA1, 0x01),
-    (0x21, 0xB8), (0xA1, 0x9F),
+    (0x21, 0xB8), (0xA1, 0x8F),
 )  # fmt: skip
 # The 8254: channel 0 at 18.2 Hz in mode 3, channel 1 for memory refresh, channel 2 for the speaker at about 900 Hz
 _PIT_WRITES = ((0x43, 0x36), (0x40, 0), (0x40, 0), (0x43, 0x54), (0x41, 0x12), (0x43, 0xB6), (0x42, 0x33), (0x42, 5))
@@ -135,7 +135,7 @@ class Boot:
 
     def _equipment(self, serial_ports: int) -> int:
         floppies = len(self._drives.floppies)
-        word = 0x22  # coprocessor; 80 x 25 in colour
+        word = 0x26  # coprocessor; a mouse; 80 x 25 in colour
         if floppies:
             word |= 1 | (min(floppies, 4) - 1) << 6
         return word | serial_ports << 9

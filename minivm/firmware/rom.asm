@@ -22,6 +22,8 @@ SERVICE_RTC_INTERRUPT   equ 105h
 SERVICE_UNHANDLED       equ 106h
 SERVICE_BOOT_CD         equ 107h
 SERVICE_VBE_WINDOW      equ 110h
+SERVICE_POINTING        equ 112h
+SERVICE_POINTING_DONE   equ 113h
 
 BOOT_STACK      equ 6F00h       ; below the boot sector, as other BIOSes leave it
 BDA_SEGMENT     equ 40h
@@ -36,6 +38,18 @@ BDA_KEYBOARD_HEAD equ 1Ah
 BDA_KEYBOARD_TAIL equ 1Ch
 BDA_TICKS       equ 6Ch
 BDA_MIDNIGHT    equ 70h
+BDA_EXTENDED    equ 0Eh         ; the extended data area's segment
+MOUSE_DRIVER    equ 22h         ; in the extended data area: IBM's
+MOUSE_INDEX     equ 26h
+MOUSE_PACKAGE   equ 27h
+MOUSE_DATA      equ 28h
+MOUSE_SEND_COUNT   equ 30h      ; and ours; pointing.py has the same numbers
+MOUSE_SEND         equ 31h
+MOUSE_ANSWER_COUNT equ 35h
+MOUSE_ANSWERS      equ 36h
+MOUSE_RESULT       equ 3Ah
+MOUSE_KEEP         equ 3Bh
+MOUSE_ADD          equ 3Ch
 ZERO_FLAG       equ 40h
 PIC1            equ 20h
 PIC2            equ 0A0h
@@ -383,6 +397,8 @@ serial_services:
 
 ; INT 15h: carry means that AH=86h began to wait.
 system_services:
+        cmp ah, 0C2h
+        je pointing_services
         ASK 15h
         jnc .done
 .wait:
@@ -393,6 +409,193 @@ system_services:
         jnc .wait
 .done:
         iret
+
+; INT 15h AH=C2h. Carry means that nothing has to be said to the mouse.
+pointing_services:
+        ASK SERVICE_POINTING
+        jc .done
+        sti
+        push ax
+        push cx
+        push si
+        push ds
+        mov ax, BDA_SEGMENT
+        mov ds, ax
+        mov ds, [BDA_EXTENDED]
+        call talk_to_mouse
+        pop ds
+        pop si
+        pop cx
+        pop ax
+        cli
+        TRAP SERVICE_POINTING_DONE
+.done:
+        iret
+
+; Send what lies at DS:MOUSE_SEND, each byte to be acknowledged, and collect the answers. The keyboard waits meanwhile, and
+; neither it nor the mouse interrupts; the timer does.
+talk_to_mouse:
+        mov al, 0ADh            ; the keyboard sends no more
+        call .command
+        mov cx, 0FFFFh
+.settle:                        ; what it has sent goes to INT 09h, what the mouse has sent is old
+        in al, 64h
+        test al, 1
+        jz .quiet
+        test al, 20h
+        jz .keyboard
+        in al, 60h
+.keyboard:
+        call pass_time
+        loop .settle
+.quiet:
+        mov al, 20h             ; the command byte
+        cli
+        call .command
+        mov cx, 1000h
+        call .receive
+        sti
+        mov ah, al
+        and al, 0CCh            ; no interrupts; both cables open, but for the keyboard
+        or al, 10h
+        call .set
+        mov byte [MOUSE_RESULT], 0
+        mov si, MOUSE_SEND
+.next:
+        dec byte [MOUSE_SEND_COUNT]
+        js .sent
+        mov al, 0D4h            ; the next byte goes to the mouse
+        call .command
+        lodsb
+        call .data
+        mov cx, 1000h
+        call .receive
+        jc .failed
+        cmp al, 0FAh
+        je .next
+        cmp al, 0FEh
+        jne .failed
+        mov byte [MOUSE_RESULT], 4
+        jmp .restore
+.sent:
+        mov si, MOUSE_ANSWERS
+.answer:
+        dec byte [MOUSE_ANSWER_COUNT]
+        js .restore
+        mov cx, 0C000h          ; a self test takes half a second
+        call .receive
+        jc .failed
+        mov [si], al
+        inc si
+        jmp .answer
+.failed:
+        mov byte [MOUSE_RESULT], 3
+.restore:                       ; AH = the command byte as it was
+        mov al, ah
+        and al, [MOUSE_KEEP]
+        or al, [MOUSE_ADD]
+        and al, 0EFh            ; the keyboard goes on
+.set:                           ; AL = command byte
+        push ax
+        mov al, 60h
+        call .command
+        pop ax
+.data:
+        call .ready
+        out 60h, al
+        jmp .ready
+.command:
+        call .ready
+        out 64h, al
+.ready:                         ; until the controller has taken the last byte, but not for ever
+        push ax
+        push cx
+        mov cx, 1000h
+.full:
+        in al, 64h
+        test al, 2
+        jz .taken
+        call pass_time
+        loop .full
+.taken:
+        pop cx
+        pop ax
+        ret
+.receive:                       ; AL = a byte; carry when none has come in CX times 30 microseconds
+        in al, 64h
+        test al, 1
+        jnz .there
+        call pass_time
+        loop .receive
+        stc
+        ret
+.there:
+        in al, 60h
+        clc
+        ret
+
+pass_time:
+        TAKE_TIME
+        ret
+
+; INT 74h, the mouse: collect a packet, then call the program's handler with four words on the stack.
+pointer_irq:
+        push ax
+        in al, 64h
+        and al, 21h
+        cmp al, 21h
+        jne .end
+        push bx
+        push ds
+        mov ax, BDA_SEGMENT
+        mov ds, ax
+        mov ds, [BDA_EXTENDED]
+        in al, 60h
+        test byte [MOUSE_PACKAGE], 80h
+        jz .collected
+        mov bx, [MOUSE_INDEX]   ; and the package in BH
+        and bx, 707h
+        mov ah, bh
+        mov bh, 0
+        mov [MOUSE_DATA + bx], al
+        inc byte [MOUSE_INDEX]
+        cmp bl, ah
+        jb .collected
+        mov byte [MOUSE_INDEX], 0
+        call .deliver
+.collected:
+        pop ds
+        pop bx
+.end:
+        mov al, EOI
+        out PIC2, al
+        out PIC1, al
+        pop ax
+        iret
+.deliver:                       ; AH = bytes in the packet, less one
+        pushad
+        push es
+        mov al, 0
+        cmp ah, 3
+        jb .three
+        mov al, [MOUSE_DATA + 3]
+.three:
+        xor bx, bx
+        mov bl, [MOUSE_DATA]
+        push bx
+        mov bl, [MOUSE_DATA + 1]
+        push bx
+        mov bl, [MOUSE_DATA + 2]
+        push bx
+        mov bl, al
+        push bx
+        sti
+        call far [MOUSE_DRIVER]
+        cli
+        add sp, 8
+        pop es
+        popad
+        ret
 
 disk_services:
         sti
@@ -792,7 +995,7 @@ vector_table:                   ; read by POST: the offsets of INT 00h-1Fh, then
         dw 0FEA5h, 0E987h, idle_irq, idle_irq, idle_irq, idle_irq, 0EF57h, idle_irq
         dw 0F065h, 0F84Dh, 0F841h, 0E3FEh, 0E739h, 0F859h, 0E82Eh, 0EFD2h
         dw no_boot, 0E6F2h, 0FE6Eh, dummy, dummy, 0F0A4h, 0EFC7h, font_8x8_upper
-        dw rtc_irq, redirected_irq, idle_irq, idle_irq, idle_irq, coprocessor_irq, fixed_disk_irq, idle_irq
+        dw rtc_irq, redirected_irq, idle_irq, idle_irq, pointer_irq, coprocessor_irq, fixed_disk_irq, idle_irq
         AT_OFFSET 0FF53h
 dummy:
         iret

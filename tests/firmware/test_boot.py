@@ -36,7 +36,7 @@ def test_every_vector_leads_into_the_rom_but_the_users(pc):
 def test_the_data_area_after_post(pc):
     bda = pc.bios.data_area
     assert (bda.com_port(0), bda.com_port(1)) == (0x3F8, 0)
-    assert (bda.equipment, bda.memory_kib, bda.disk_count) == (0x0223, 639, 1)
+    assert (bda.equipment, bda.memory_kib, bda.disk_count) == (0x0227, 639, 1)
     assert (bda.keyboard_head, bda.keyboard_tail, bda.keyboard_start, bda.keyboard_end) == (0x1E, 0x1E, 0x1E, 0x3E)
     assert (bda.video_mode, bda.columns, bda.crtc_port, bda.last_row) == (3, 80, 0x3D4, 24)
     assert bda.load(0x0E, 2) == 0x9FC0  # the extended data area
@@ -44,7 +44,7 @@ def test_the_data_area_after_post(pc):
 
 def test_the_interrupt_controllers_get_ibms_vectors(pc):
     assert pc.pic1.writes[:5] == [(0, 0x11), (1, 0x08), (1, 0x04), (1, 0x01), (1, 0xB8)]
-    assert pc.pic2.writes[:5] == [(0, 0x11), (1, 0x70), (1, 0x02), (1, 0x01), (1, 0x9F)]
+    assert pc.pic2.writes[:5] == [(0, 0x11), (1, 0x70), (1, 0x02), (1, 0x01), (1, 0x8F)]
 
 
 def test_the_timer_runs_at_its_slowest(pc):
@@ -57,7 +57,7 @@ def test_a20_is_open_after_post(pc):
 
 def test_the_cmos_tells_the_configuration(pc):
     cmos = pc.cmos.memory
-    assert (cmos[0x10], cmos[0x12], cmos[0x14]) == (0x40, 0xF0, 0x23)
+    assert (cmos[0x10], cmos[0x12], cmos[0x14]) == (0x40, 0xF0, 0x27)
     assert cmos[0x15] | cmos[0x16] << 8 == 640
     assert cmos[0x17] | cmos[0x18] << 8 == cmos[0x30] | cmos[0x31] << 8 == 31 * 1024
     assert cmos[0x34] | cmos[0x35] << 8 == 256

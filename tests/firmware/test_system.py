@@ -9,7 +9,7 @@ MIB = 1 << 20
 
 
 def test_equipment_and_memory_size(pc):
-    assert pc.interrupt(0x11).ax == 0x0223
+    assert pc.interrupt(0x11).ax == 0x0227
     assert pc.interrupt(0x12).ax == 639
 
 
