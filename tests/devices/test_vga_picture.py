@@ -216,6 +216,19 @@ def test_panning_moves_the_picture_left_by_pixels() -> None:
     assert picture.pixel(15, 0) == colour(screen.vga.state(), 0)
 
 
+def test_the_split_keeps_the_panning_unless_the_mode_register_says_so() -> None:
+    screen = texts(b"\xff" + b"\x00" * 79 + b"\xff")
+    screen.set(0x3D4, 0x07, 0x0F)
+    screen.set(0x3D4, 0x09, 0x0F)
+    screen.set(0x3D4, 0x18, 15)
+    screen.attribute(0x13, 3)
+    state = screen.vga.state()
+    assert bits(screen.vga.picture(), state, 0, 16) == "####....."
+    screen.attribute(0x10, 0x2C)
+    assert bits(screen.vga.picture(), state, 0, 16) == "########."
+    assert bits(screen.vga.picture(), state, 0, 0) == "####....."
+
+
 def test_below_the_split_nothing_is_panned_when_the_mode_register_says_so() -> None:
     screen = Screen("X")
     screen.memory[:8] = bytes(range(1, 9))
