@@ -53,13 +53,13 @@ def _advice(readers: bool) -> str:
 
 
 def _may_share(descriptor: int) -> bool:
+    """Tell whether a reader could have the file now; who asks closes it, and so gives the lock back."""
     import fcntl
 
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return False
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
     return True
 
 

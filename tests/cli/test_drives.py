@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+import minivm
+
 WRITE = """
  mov ax, 0x0301
  mov bx, 0x7C00
@@ -116,3 +118,39 @@ def test_a_kernel_that_is_cut_or_too_large_is_one_line(minivm, tmp_path):
     image[0x1F4], image[0x211], image[0x260:0x264] = 2, 1, (1 << 30).to_bytes(4, "little")
     kernel.write_bytes(image)
     minivm("run", kernel).assert_one_line(2, str(kernel), "more --memory")
+
+
+# -- a host that fails while the guest runs -----------------------------------------------------------------------
+READ = """
+ mov ax, 0x0201
+ mov bx, 0x8000
+ mov cx, 0x0001
+ mov dx, 0x0180
+ int 0x13
+ mov al, ah
+ out 0xF4, al
+ hlt
+"""
+"""Read sector 63 of drive 80h, the first of head 1."""
+
+
+@pytest.mark.parametrize("how", ["", ",ro", ",snapshot"])
+def test_a_disk_that_was_made_shorter_is_a_bad_medium_to_its_guest(sector, disk, how):
+    guest = sector(READ).read_bytes()
+    for size, good in ((4 << 20, True), (63 * 512, False), (0, False)):
+        with minivm.boot(guest, disks=f"{disk}{how}") as vm:
+            os.truncate(disk, size)
+            ended = vm.run(ms=500)
+        os.truncate(disk, 4 << 20)
+        assert ended.reason == "debug-exit"
+        assert (ended.code == 0) is good
+
+
+def test_a_cd_that_was_emptied_and_a_disk_that_was_removed_stop_nobody(sector, disk, tmp_path):
+    disc = tmp_path / "disc.iso"
+    disc.write_bytes(bytes(0x8001) + b"CD001" + bytes(30000))
+    with minivm.boot(disc, floppies=str(sector(READ)), disks=str(disk)) as vm:
+        os.truncate(disc, 0)
+        disk.unlink()
+        ended = vm.run(ms=3000)
+    assert (ended.reason, ended.code) == ("debug-exit", 0)

@@ -90,6 +90,14 @@ def test_a_reader_without_a_lock_reads_what_is_being_written(image):
     reader.close()
 
 
+def test_a_process_that_holds_another_image_is_not_blamed(image, tmp_path, other_process):
+    (tmp_path / "other.img").write_bytes(bytes(1024))
+    other_process(tmp_path / "other.img", "direct")
+    number = other_process(image, "direct")
+    with pytest.raises(ImageError, match=f"process {number} is writing"):
+        open_disk(image)
+
+
 def test_a_process_that_dies_gives_its_images_back(image):
     code = HOLD.format(path=str(image), how={})
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
