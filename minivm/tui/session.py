@@ -38,6 +38,8 @@ PANELS_S = 0.2
 """The panels but the screen collect no more often than this while the machine runs: nobody reads them any faster."""
 REST = 12
 """After a view that cost so much time, a busy machine runs for so many times as long before the next one."""
+PICTURE_REST = 4
+"""The same in a graphics mode, where all pixels may move, unless the machine is to run as fast as it can."""
 LONGEST_REST_S = 0.25
 SERIAL_TAIL = 8192
 _RATE_S = 0.5
@@ -515,10 +517,14 @@ class Session:
             self._screen_given = view.screen
             self.on_view(view)
         now = time.monotonic()
-        rest_s = 0.0 if self.machine.halted else REST * (now - began + self._showing_s)
+        rest_s = 0.0 if self.machine.halted else self._rest * (now - began + self._showing_s)
         self._next_view = now + min(max(VIEW_S, rest_s), LONGEST_REST_S)
         if panels is None:
             self._panels_due = max(now + PANELS_S, self._next_view)
+
+    @property
+    def _rest(self) -> int:
+        return PICTURE_REST if self._pace.speed != MAX and shows_pixels(self.machine.console) else REST
 
     def _want_panels(self) -> None:
         self._panels_due = 0.0

@@ -4,7 +4,7 @@ A graphics mode is shown as half blocks (`minivm/tui/panels/pixels.py`).
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import cast
 
@@ -12,6 +12,7 @@ from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
+from textual.filter import ANSIToTruecolor, LineFilter
 from textual.geometry import Region
 from textual.reactive import reactive
 from textual.strip import Strip
@@ -137,6 +138,13 @@ class ScreenPanel(Panel, can_focus=True):
         """Return the lines that are to be drawn; their common style is dear, and looked up once."""
         self._base = self.rich_style
         return super().render_lines(crop)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Leave out the filter that looks for colours of the terminal's own: pixels have none, and it is dear."""
+        filters = super().get_line_filters()
+        if self.pixels is None:
+            return filters
+        return [one for one in filters if not isinstance(one, ANSIToTruecolor)]
 
     def render_line(self, y: int) -> Strip:
         """Return one line of the panel."""
