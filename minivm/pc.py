@@ -44,11 +44,13 @@ from minivm.devices.speaker import Speaker
 from minivm.devices.system_control import A20Gate, Port92, PortB
 from minivm.devices.uart import Uart
 from minivm.devices.vga.card import Vga
-from minivm.devices.vga_pci import VgaPci
+from minivm.devices.vga_pci import FRAMEBUFFER_BAR, VgaPci
+from minivm.devices.vga_pci import ROM_BYTES as VIDEO_ROM_BYTES
 from minivm.drive_bays import DriveBays
 from minivm.engine.unicorn import UnicornEngine
 from minivm.errors import ConfigError, SnapshotError
 from minivm.firmware import rom as own_rom
+from minivm.firmware import video_rom
 from minivm.firmware.bios import Bios
 from minivm.firmware.foreign import below_one_mib, read_rom
 from minivm.firmware.services import ROM_SEGMENT
@@ -61,7 +63,8 @@ from minivm.trace import TracedBus, Tracer
 VGA_MEMORY, VGA_MEMORY_END = 0xA0000, 0xC0000
 ROM_END = 0x100000
 VIDEO_BYTES, SHADOW_BYTES = 16 * MIB, 256 * KIB
-"""What the cards have behind RAM, in this order: video memory, the RAM under the ROMs, and the flash with the BIOS."""
+"""What the cards have behind RAM, in this order: video memory, the RAM under the ROMs, the graphics card's ROM (the PCI
+function says how large), and the flash with the BIOS."""
 TWIN_CODE_BYTES = 2 * MIB - 128 * KIB
 """How much room a clone has for translated code, where a machine that is booted has 32 MiB.
 
@@ -92,8 +95,6 @@ def build(config: MachineConfig, *, image: bytes | None = None, native: bool | N
 class _Pc:
     """The work bench on which one machine is put together."""
 
-    _framebuffer: Region | None = None
-
     def __init__(
         self,
         config: MachineConfig,
@@ -104,6 +105,7 @@ class _Pc:
         disks: "dict[str, Disk] | None" = None,
     ) -> None:
         self._config, self._plan, self._native = config, plan, native
+        self._video_windows: dict[int, Region] = {}
         self._powered = memory is None  # a twin's memory is not a fresh machine's
         self._foreign = config.firmware is not None
         self._flash = _whole_pages(own_rom.image() if config.firmware is None else read_rom(config.firmware))
@@ -124,10 +126,11 @@ class _Pc:
     # -- core ---------------------------------------------------------------------------------------------------
     def _make_core(self, memory: Memory | None) -> None:
         config = self._config
-        self.memory = memory or Memory(config.memory, VIDEO_BYTES + SHADOW_BYTES + len(self._flash))
+        self.memory = memory or Memory(config.memory, VIDEO_BYTES + SHADOW_BYTES + VIDEO_ROM_BYTES + len(self._flash))
         self._video = self.memory.size
         self._shadow = self._video + VIDEO_BYTES
-        self._flash_place = self._shadow + SHADOW_BYTES
+        self._video_rom_place = self._shadow + SHADOW_BYTES
+        self._flash_place = self._video_rom_place + VIDEO_ROM_BYTES
         self.clock = Clock()
         self.mmio = Bus("memory", ADDRESSES)
         plain = Bus("port", PORTS)
@@ -208,7 +211,7 @@ class _Pc:
         self.piix3 = Piix3(irq=self.irqs.chip)
         self.ide = Piix3Ide(on_move=self._move_bus_master)
         self.pm = Piix4Pm(self.clock, sci=self.irqs.chip(9), power_off=self._power_off, on_move=self._move_pm)
-        self.vga_pci = VgaPci(on_move=self._move_video, rom=False)
+        self.vga_pci = VgaPci(on_move=self._move_video, rom=self._foreign)
         functions = {
             (0, 0): self.i440fx.config,
             (1, 0): self.piix3.config,
@@ -225,6 +228,11 @@ class _Pc:
             floppies=bays.floppies, disks=bays.disks, cdroms=bays.cdroms,
             boot_order=self._plan.boot_order(self._config.boot_order), trace=self.tracer.bios,
         )  # fmt: skip
+
+    def _video_rom(self) -> video_rom.VideoRom:
+        return video_rom.VideoRom(
+            cpu=self.engine.cpu, space=self.space, ports=self.ports, clock=self.clock, trace=self.tracer.bios
+        )
 
     def _map_ports(self) -> None:
         ports, out = self._plain_ports, self.lines[0].put
@@ -263,6 +271,7 @@ class _Pc:
             ports.place(PowerSwitch(self._power_off), base, 2, width=2, name="power switch")
         if self._foreign:
             ports.map(0xB2, 2, self.pm.apm, name="apm")
+            ports.map(video_rom.TRAP_PORT, 1, self._video_rom().trap, name="video rom trap")
         else:
             ports.map(0xB2, 1, self.bios.trap, name="bios trap")
         self.mmio.map(VGA_MEMORY, VGA_MEMORY_END - VGA_MEMORY, self.vga.window, width=4, name="vga window")
@@ -277,14 +286,18 @@ class _Pc:
         self.space.replace(VGA_MEMORY, VGA_MEMORY_END, regions)
 
     def _move_video(self, index: int, base: int | None) -> None:
-        """Show the framebuffer where the card's base address register says, behind RAM and ROM."""
-        del index
-        old, self._framebuffer = self._framebuffer, None
+        """Show the framebuffer or the card's ROM where its base address register says, behind RAM and ROM."""
+        old = self._video_windows.pop(index, None)
         if old is not None:
             self.space.withdraw(old)
-        if base is not None:
-            self._framebuffer = Region(base, VIDEO_BYTES, writable=True, shift=self._video - base)
-            self.space.show_behind(self._framebuffer)
+        if base is None:
+            return
+        if index == FRAMEBUFFER_BAR:
+            window = Region(base, VIDEO_BYTES, writable=True, shift=self._video - base)
+        else:
+            window = Region(base, VIDEO_ROM_BYTES, writable=False, shift=self._video_rom_place - base)
+        self._video_windows[index] = window
+        self.space.show_behind(window)
 
     def _move_bus_master(self, index: int, base: int | None) -> None:
         del index
@@ -340,6 +353,9 @@ class _Pc:
         low = below_one_mib(self._flash)
         self.memory.write(ROM_END - len(low), low)
         self.memory.view[self._flash_place : self._flash_place + len(self._flash)] = self._flash
+        if self._foreign:
+            rom = video_rom.image()
+            self.memory.view[self._video_rom_place : self._video_rom_place + len(rom)] = rom
         entry = self._plan.entry
         if entry is None:
             self._plan.load(self.memory)
