@@ -3,8 +3,10 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minivm.core.describe import Access, sentence
 from minivm.core.plain import from_plain, to_plain
 from minivm.devices.dma import DmaPair, DmaPairState
+from minivm.devices.registers import dma as dma_words
 
 CASCADE, UNMASK, MASK = 0xC0, 0x00, 0x04
 WRITE, READ, VERIFY, DEMAND, SINGLE, BLOCK = 0x04, 0x08, 0x00, 0x00, 0x40, 0x80
@@ -334,6 +336,23 @@ def test_blocks_move_as_units_one_by_one_would(channel, page, address, count, mo
     assert board.ram.bytes == ram.bytes
     board.out(0xD8 if channel > 3 else 0x0C, 0)
     assert (board.word(board.register(channel, 0)), board.word(board.register(channel, 1))) == model.now
+
+
+def test_registers_are_explained_for_bytes_and_words():
+    board = Board()
+    board.program(6, 0x012345, 256, BLOCK | READ | DECREMENT)
+    words = dma_words.describe("the word controller", first=4)
+    state = board.pair.state().word_controller
+    mode = words.find(Access(0x16, True, 0xAA), state)
+    assert sentence(mode, 0xAA, state) == (
+        "block mode, address decrements, masked at the terminal count, read: from memory to the device, channel 6"
+    )
+    assert sentence(words.find(Access(0x1E, True, 5), state), 5, state) == "masked: 4 and 6"
+    assert words.facts(state, 0)[2] == (
+        "Channel 6: block mode, read: from memory to the device, address 2345h, 256 transfers to go, unmasked."
+    )
+    page = dma_words.describe_pages("pages").find(Access(0, True, 0x12))
+    assert (page.title, sentence(page, 0x12)) == ("page of channel 2", "page of channel 2: 120000h")
 
 
 PORTS = (*range(0x10), *range(0xC0, 0xE0), *range(0x81, 0x90))

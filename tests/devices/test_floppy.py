@@ -5,12 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minivm.core.clock import Clock
+from minivm.core.describe import Access, sentence
 from minivm.core.device import Wire
 from minivm.core.plain import from_plain, to_plain
 from minivm.devices.dma import DmaPair
 from minivm.devices.floppy.controller import FloppyController, FloppyState
 from minivm.devices.floppy.drive import FloppyMedium
 from minivm.devices.floppy.transfer import OVERRUN_NS, ROTATION_NS
+from minivm.devices.registers import floppy as floppy_words
 from minivm.errors import DiskError
 
 SRA, SRB, DOR, TDR, MSR, FIFO, DIR = 0, 1, 2, 3, 4, 5, 7
@@ -636,6 +638,46 @@ def test_a_medium_that_is_taken_out_in_the_middle_is_missed():
     desk.chip.insert(0, None)
     desk.pass_ms(50)
     assert desk.result()[:2] == [0x40, 0x01]
+
+
+# -- in words ---------------------------------------------------------------------------------------------------------
+def said(desk, offset, value, *, write):
+    chip = floppy_words.describe("the floppy controller")
+    access = Access(offset, write, value)
+    state = desk.chip.state()
+    return sentence(chip.find(access, state), value, state)
+
+
+def test_every_byte_of_a_command_and_its_result_is_explained():
+    desk = Desk()
+    assert said(desk, FIFO, 0xE6, write=True) == "begins READ DATA"
+    desk.send(*desk.access(READ, 1, 0, 1)[:3])
+    assert said(desk, FIFO, 0x00, write=True) == "byte 4 of READ DATA, 00h"
+    desk.send(*desk.access(READ, 1, 0, 1)[3:])
+    desk.pass_ms(50)
+    words = []
+    while desk.read(MSR) & DIO:
+        before = desk.chip.state()
+        value = desk.read(FIFO)
+        words.append(sentence(floppy_words.FIFO_READ, value, before))
+    assert words == [
+        "ST0: ended abnormally, head 0, drive 0", "ST1: no such sector", "ST2: wrong cylinder",
+        "the cylinder, 01h", "the head, 00h", "the sector, 01h", "the size code, 02h",
+    ]  # fmt: skip
+    desk.send(0x08)
+    assert said(desk, FIFO, 0x80, write=False) == "ST0: invalid command, head 0, drive 0"
+
+
+def test_the_facts_tell_where_heads_and_commands_are():
+    desk = Desk()
+    desk.seek(7)
+    desk.send(*desk.access(READ, 7, 1, 3))
+    facts = floppy_words.describe("it").facts(desk.chip.state(), desk.clock.now)
+    assert facts == [
+        "Drive 0: the head is at cylinder 7.",
+        "Drive 1: the head is at cylinder 0.",
+        "READ DATA is at cylinder 7, head 1, sector 3.",
+    ]
 
 
 # -- any order --------------------------------------------------------------------------------------------------------
