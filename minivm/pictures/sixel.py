@@ -5,7 +5,8 @@ that is painted twenty times a second wants strips of a picture and no library's
 """
 
 import re
-from functools import cache
+from functools import cache, lru_cache
+from itertools import groupby
 
 from minivm.core.picture import Picture
 from minivm.pictures.pixels import image_of
@@ -13,6 +14,10 @@ from minivm.pictures.pixels import image_of
 MOST_COLOURS = 256
 BAND = 6
 """A band is so many rows of pixels high."""
+MANY = 24
+"""A band with more colours is made column by column."""
+SHORT = 3
+"""So many of the same sixel are not worth a count."""
 _AS_SIXELS = bytes(range(0x3F, 0x7F)) + bytes(256 - 64)
 """The six bits of a column, the top one lowest, become the characters ? to ~."""
 _REPEATED = re.compile(rb"([?-~])\1{3,}")
@@ -56,8 +61,11 @@ def _hundredths(palette: bytes, number: int) -> tuple[int, ...]:
 
 def _band(rows: list[bytes], width: int) -> bytes:
     """Return up to six rows as sixels: for each colour in them its columns, then back to the left for the next."""
+    numbers = set(b"".join(rows))
+    if len(numbers) > MANY:
+        return _band_by_columns(rows)
     lines = []
-    for number in set(b"".join(rows)):
+    for number in numbers:
         bits = 0
         for place, row in enumerate(rows):
             if number in row:
@@ -65,6 +73,38 @@ def _band(rows: list[bytes], width: int) -> bytes:
         line = bits.to_bytes(width, "big").translate(_AS_SIXELS).rstrip(_NOTHING)
         lines.append(b"#%d%s" % (number, _REPEATED.sub(_repeat, line)))
     return b"$".join(lines)
+
+
+def _band_by_columns(rows: list[bytes]) -> bytes:
+    """Return the same, made from left to right: quicker where each colour has few of the columns."""
+    lines: dict[int, list[bytes]] = {}
+    ends: dict[int, int] = {}
+    x = 0
+    for column, same in groupby(zip(*rows, strict=True)):
+        length = len(list(same))
+        for number, character in _sixels(column):
+            parts = lines.setdefault(number, [b"#%d" % number])
+            gap = x - ends.get(number, 0)
+            if gap:
+                parts.append(_times(_NOTHING, gap))
+            parts.append(_times(character, length))
+            ends[number] = x + length
+        x += length
+    return b"$".join(b"".join(parts) for parts in lines.values())
+
+
+@lru_cache(maxsize=1 << 13)
+def _sixels(column: tuple[int, ...]) -> tuple[tuple[int, bytes], ...]:
+    """Return the colours of six pixels, each with the character that says which of them have it."""
+    bits: dict[int, int] = {}
+    for place, number in enumerate(column):
+        bits[number] = bits.get(number, 0) | 1 << place
+    return tuple((number, bytes((0x3F + some,))) for number, some in bits.items())
+
+
+@lru_cache(maxsize=1 << 12)
+def _times(character: bytes, length: int) -> bytes:
+    return character * length if length <= SHORT else b"!%d%s" % (length, character)
 
 
 @cache
@@ -76,4 +116,4 @@ def _marker(number: int, place: int) -> bytes:
 
 
 def _repeat(match: "re.Match[bytes]") -> bytes:
-    return b"!%d%s" % (match.end() - match.start(), match[1])
+    return _times(match[1], match.end() - match.start())

@@ -64,6 +64,16 @@ def test_any_picture_of_a_vgas_colours_comes_back(width, height, data):
     assert_like(Picture(width, height, b"".join(bytes(colours[number]) for number in numbers)), within=2)
 
 
+def test_a_band_of_many_colours_is_the_same_by_columns(monkeypatch):
+    rgb = bytes(level for y in range(12) for x in range(90) for level in (x // 3 * 8, y * 20, 64))
+    picture = Picture(90, 12, rgb)
+    assert_like(picture, within=20)
+    monkeypatch.setattr("minivm.pictures.sixel.MANY", 256)
+    by_colours = decode(sixel(picture))
+    monkeypatch.setattr("minivm.pictures.sixel.MANY", 0)
+    assert decode(sixel(picture)) == by_colours
+
+
 def test_more_than_256_colours_become_near_ones():
     rgb = bytes(level for y in range(32) for x in range(32) for level in (x * 8, y * 8, 128))
     assert_like(Picture(32, 32, rgb), within=40)
