@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 
 from minivm.core.clock import Alarm, Clock
+from minivm.core.mouse import BUTTONS
 from minivm.core.record import record
 from minivm.errors import ConfigError
 
@@ -20,7 +21,8 @@ MOST_STEPS = 16
 LARGEST_COUNT, LARGEST_WHEEL = 255, 7
 """A packet has nine bits for each direction and, with five buttons, four for the wheel."""
 
-BUTTONS = {"left": 0x01, "right": 0x02, "middle": 0x04, "side": 0x08, "extra": 0x10}
+BITS = {name: 1 << bit for bit, name in enumerate(BUTTONS)}
+"""The first three as byte 1 of a packet has them."""
 ACKNOWLEDGE, RESEND, ERROR = 0xFA, 0xFE, 0xFC
 SELF_TEST_PASSED = 0xAA
 PLAIN, WHEEL, FIVE_BUTTONS = 0x00, 0x03, 0x04
@@ -362,7 +364,7 @@ class Ps2Mouse:
     def _say_status(self) -> None:
         """Three bytes: modes and buttons, resolution, rate."""
         modes = STATUS_REMOTE * self._remote | STATUS_REPORTING * self._reporting | STATUS_SCALING * self._scaling
-        left, right, middle = (bool(self._buttons & BUTTONS[name]) for name in ("left", "right", "middle"))
+        left, right, middle = (bool(self._buttons & BITS[name]) for name in ("left", "right", "middle"))
         self._answer(modes | left << 2 | middle << 1 | right, self._resolution, self._rate)
 
     def _read_data(self) -> None:
@@ -423,7 +425,7 @@ def _scaled(count: int) -> int:
 def _bit_of(button: str) -> int:
     if button not in BUTTONS:
         raise ConfigError(f"mouse: there is no button {button!r}; there are {', '.join(BUTTONS)}")
-    return BUTTONS[button]
+    return BITS[button]
 
 
 def _due(alarm: Alarm | None) -> int | None:

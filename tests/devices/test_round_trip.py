@@ -240,6 +240,11 @@ def system_control_with_the_speaker_on(vm):
     vm.clock.advance(123_456)
 
 
+def speaker_clicking_by_hand(vm):
+    out(vm, 0x61, 0x02)
+    vm.clock.advance(1_000)
+
+
 def reset_control_armed(vm):
     out(vm, 0xCF9, 0x02)
 
@@ -588,6 +593,7 @@ BUSY = {
     "a20": [port_92_after_it_closed_the_a20_gate],
     "vga": [vga_with_changed_registers_in_mid_index],
     "port_b": [system_control_with_the_speaker_on],
+    "speaker": [system_control_with_the_speaker_on, speaker_clicking_by_hand],
     "reset_control": [reset_control_armed],
     "post_code": [post_code_shown],
 }

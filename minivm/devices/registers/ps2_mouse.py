@@ -3,6 +3,7 @@
 from typing import Any
 
 from minivm.core.describe import Chip, Field, Register, bits_set, spoken
+from minivm.core.mouse import BUTTONS
 
 COMMANDS = {
     0xE6: "set scaling 1:1",
@@ -23,7 +24,6 @@ COMMANDS = {
     0xFF: "reset and test itself: it answers FAh, then AAh 00h",
 }
 KINDS = {0: "a plain mouse", 3: "a wheel mouse", 4: "a mouse with a wheel and five buttons"}
-BUTTON_NAMES = ("left", "right", "middle", "side", "extra")
 
 COMMAND = Register("COMMAND", "command", 0, "w", (Field("command", 7, 0),),
                    say=lambda value, state: COMMANDS.get(value, "not a command: it answers FEh"))  # fmt: skip
@@ -51,7 +51,7 @@ def _facts(state: Any, now: int) -> list[str]:
         f"scaling {'2:1' if state.scaling else '1:1'}.",
     ]
     if state.buttons:
-        said.append(f"Held down: {spoken(bits_set(BUTTON_NAMES, state.buttons))}.")
+        said.append(f"Held down: {spoken(bits_set(BUTTONS, state.buttons))}.")
     if state.steps:
         said.append(f"Movements that wait: {len(state.steps)}.")
     if state.output:

@@ -35,3 +35,14 @@ def describe_port_b(name: str) -> Chip:
 def describe_port_a(name: str) -> Chip:
     """Return the description of port 92h."""
     return Chip(name, (PORT_A,), contents=lambda state, now: [Content(PORT_A, state.control)])
+
+
+def describe_speaker(name: str) -> Chip:
+    """Return the description of the speaker, which has no registers of its own."""
+    return Chip(name, (), facts=_hear)
+
+
+def _hear(state: Any, now: int) -> list[str]:
+    if state.tone is not None:
+        return [f"It sounds at {state.tone.frequency_hz:.1f} Hz, for {(now - state.tone.from_ns) / 1e6:.1f} ms by now."]
+    return ["It is silent." if state.data else "It is silent, and cut off from the timer."]
