@@ -44,13 +44,17 @@ class Graphics:
         return min(max(self._bda.character_height, 1), LARGEST_HEIGHT)
 
     def read(self, place: Place) -> int:
-        """Return the character whose glyph stands in a cell, attribute 0; 0 when there is none such."""
+        """Return the character whose glyph stands in a cell, and above it its colour; 0 when there is none such."""
         page, column, row = place
         picture = layout(self._board, page)
         if picture is None or column >= picture.columns:
             return 0
-        wanted = bytes(picture.shape(picture.load(line, column, 1)) for line in self._lines(picture, row))
-        return next((code for code in range(256) if self._glyph(code)[: len(wanted)] == wanted), 0)
+        cell = [picture.load(line, column, 1) for line in self._lines(picture, row)]
+        shapes = bytes(picture.shape(line) for line in cell)
+        character = next((code for code in range(256) if self._glyph(code)[: len(shapes)] == shapes), 0)
+        lit = next((line for line, shape in enumerate(shapes) if shape), None)
+        colour = 0 if lit is None else picture.colour(cell[lit], shapes[lit].bit_length() - 1)
+        return colour << 8 | character
 
     def write(self, place: Place, character: int, attribute: int | None, count: int = 1) -> None:
         """Draw a character `count` times through row ends in colour `attribute`; bit 7 draws by exclusive or."""

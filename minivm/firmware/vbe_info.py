@@ -69,7 +69,7 @@ def mode_info(shape: Shape, *, linear_base: int, total_bytes: int, window_functi
     used = shape.line_bytes * shape.height
     pages = min(total_bytes // used - 1, 0xFF) if used <= total_bytes else 0
     direct = shape.bits > 8
-    usable = RESERVED_USABLE if _FIELDS[shape.bits][6] else 0
+    usable = RESERVED_USABLE if shape.bits == 32 else 0
 
     def word(value: int) -> bytes:
         return value.to_bytes(2, "little")
