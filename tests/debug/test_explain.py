@@ -391,7 +391,7 @@ def test_the_permission_bitmap_lets_a_user_reach_a_port():
         (0xE9, 1, 0x21, True, "OUT E9h, 21h: the debug console's output; the host gets '!' (21h)"),
         (0xF4, 4, 0x10, True, "OUT F4h, 00000010h: the debug exit's exit code; the machine ends, with status 33"),
         (0x604, 2, 0x2000, True,
-             "OUT 604h, 2000h: power management's control; no ACPI mode, sleep type 0, soft off: go to sleep now"),
+             "OUT 604h, 2000h: power management's control; no ACPI mode, sleep type 0: the machine goes off"),
         (0x999, 1, 0x00, True, "OUT 999h, 00h: nobody is there; the write is lost"),
         (0x999, 1, None, False, "IN 999h: nobody is there; it reads FFh"),
         (0x40, 1, None, False, "IN 40h: the timer's counter 0"),

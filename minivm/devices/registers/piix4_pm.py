@@ -34,9 +34,11 @@ PM_ENABLE = Register("PMEN", "enabled events", 0x02, "rw", _events("EN"), say=_s
 
 
 def _say_control(value: int, state: Any) -> str:
-    mode = "ACPI mode" if value & 1 else "no ACPI mode"
-    sleep = SLEEP[value >> 10 & 7]
-    return f"{mode}, sleep type {value >> 10 & 7}, {sleep}" + (": go to sleep now" if value & 0x2000 else "")
+    mode, kind = "ACPI mode" if value & 1 else "no ACPI mode", value >> 10 & 7
+    if not value & 0x2000:
+        return f"{mode}, sleep type {kind} ({SLEEP[kind]}) for later"
+    what = "the machine goes off" if kind == 0 else f"{SLEEP[kind]}, which is not here"
+    return f"{mode}, sleep type {kind}: {what}"
 
 
 PM_CONTROL = Register("PMCNTRL", "control", 0x04, "rw", (
