@@ -29,6 +29,7 @@ from minivm.devices.registers import (
     small,
     system_control,
     uart,
+    vbe,
     vga,
 )
 from minivm.engine.cpustate import HF_INHIBIT_IRQ, IF
@@ -83,6 +84,7 @@ PARTS = {
     "com1": Part(uart.describe("COM1"), "uart0"),
     "com2": Part(uart.describe("COM2"), "uart1"),
     "vga": Part(vga.describe("the VGA"), "vga"),
+    "vbe": Part(vbe.describe("the VBE extension"), "vga", lambda state: state.vbe),
     "system control A": Part(system_control.describe_port_a("system control"), "port_92"),
     "system control B": Part(system_control.describe_port_b("system control"), "port_b"),
     "post code": Part(small.describe_post("the POST card"), "post_code"),

@@ -1,4 +1,4 @@
-"""VGA's registers in text modes (IBM PS/2 Technical Reference, "Video subsystem"; FreeVGA's names).
+"""VGA's registers (IBM PS/2 Technical Reference, "Video subsystem"; FreeVGA's names).
 
 Four sets hide behind an index: CRTC, sequencer, graphics controller and attribute controller, whose one port takes
 index and data in turn.
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from minivm.core.describe import Access, Chip, Content, Field, Register, flag
+from minivm.core.describe import Access, Chip, Content, Field, Register, flag, spoken
 from minivm.core.record import replace
 
 _CRTC_TITLES = (
@@ -34,20 +34,61 @@ _CRTC_FIELDS: dict[int, tuple[Field, ...]] = {
            Field("end", 3, 0)),
     0x01: (Field("columns", 7, 0, lambda number: f"{number + 1} columns"),),
     0x13: (Field("offset", 7, 0, lambda number: f"rows lie {number * 2} characters apart"),),
+    0x14: (flag("dword", 6, "addresses count doublewords"), flag("by 4", 5, "the counter goes by four"),
+           Field("underline", 4, 0, lambda number: f"underlined at line {number}")),
+    0x17: (flag("sync", 7, "retraces on", "no retraces"), flag("byte", 6, "addresses count bytes"),
+           flag("by 2", 3, "the counter goes by two"), flag("double", 2, "lines counted by two"),
+           flag("row 1", 1, "", "bit 1 of the row is in the address"),
+           flag("row 0", 0, "", "bit 0 of the row is in the address (CGA)")),
 }  # fmt: skip
+
+
+def _planes(mask: int, words: str) -> str:
+    planes = [str(plane) for plane in range(4) if mask >> plane & 1]
+    return f"{'planes' if len(planes) > 1 else 'plane'} {spoken(planes)} {words}" if planes else f"no plane {words}"
+
+
+def _fonts(select: int) -> str:
+    high, low = (select >> 2 & 3) << 1 | select >> 5 & 1, (select & 3) << 1 | select >> 4 & 1
+    return f"font {low}, and {high} where bit 3 of an attribute is set" if high != low else f"font {low}"
+
+
 _SEQUENCER_FIELDS: dict[int, tuple[Field, ...]] = {
     0x01: (flag("off", 5, "the screen is off", "the screen is on"), flag("half", 3, "half the clock"),
            flag("8/9", 0, "8 pixels a character", "9 pixels a character")),
-    0x02: (Field("planes", 3, 0, "planes"),),
+    0x02: (Field("planes", 3, 0, lambda mask: _planes(mask, "open to writing")),),
+    0x03: (Field("maps", 5, 0, _fonts),),
+    0x04: (flag("chain 4", 3, "four pixels an offset (chain-4)"),
+           flag("odd/even", 2, "every address is an offset of all planes", "odd and even addresses are two planes"),
+           flag("extended", 1, "256 KiB", "64 KiB")),
 }  # fmt: skip
 _WINDOWS = {0: "A0000h, 128 KiB", 1: "A0000h, 64 KiB", 2: "B0000h, 32 KiB", 3: "B8000h, 32 KiB"}
 _GRAPHICS_FIELDS: dict[int, tuple[Field, ...]] = {
+    0x00: (Field("colour", 3, 0, "set/reset writes colour"),),
+    0x01: (Field("enabled", 3, 0, lambda mask: _planes(mask, "written by set/reset")),),
+    0x02: (Field("colour", 3, 0, "read mode 1 looks for colour"),),
+    0x03: (Field("logic", 4, 3, {0: "data replaces", 1: "AND with the latches", 2: "OR with the latches",
+                                 3: "XOR with the latches"}),
+           Field("rotate", 2, 0, lambda count: f"rotated right by {count}" if count else "not rotated")),
+    0x04: (Field("plane", 1, 0, "read mode 0 reads plane"),),
+    0x05: (Field("shift", 6, 5, {0: "a bit from each plane", 1: "pairs of bits (CGA)", 2: "256 colours",
+                                 3: "256 colours"}),
+           flag("host odd/even", 4, "odd and even addresses read two planes"), Field("read", 3, 3, {0: "read mode 0",
+                                                                                        1: "read mode 1"}),
+           Field("write", 1, 0, {mode: f"write mode {mode}" for mode in range(4)})),
+    0x07: (Field("cared", 3, 0, lambda mask: _planes(mask, "compared")),),
+    0x08: (Field("bits", 7, 0, lambda mask: "all bits from the data" if mask == 0xFF
+                 else f"bits {mask:02X}h from the data, the others from the latches"),),
     0x06: (Field("window", 3, 2, lambda number: f"video memory at {_WINDOWS[number]}"),
            flag("graphics", 0, "graphics", "text")),
 }  # fmt: skip
 _ATTRIBUTE_FIELDS: dict[int, tuple[Field, ...]] = {
     0x10: (flag("blink", 3, "bit 7 of an attribute blinks", "bit 7 of an attribute is a bright background"),
-           flag("graphics", 0, "graphics", "text")),
+           flag("graphics", 0, "graphics", "text"), flag("select", 7, "colour select gives bits 5-4 of a colour"),
+           flag("256", 6, "256 colours"), flag("pan", 5, "no panning below the split"),
+           flag("line", 2, "line characters go on into the ninth pixel")),
+    0x12: (Field("planes", 3, 0, lambda mask: _planes(mask, "shown")),),
+    0x13: (Field("pan", 3, 0, "panned by"),),
 }  # fmt: skip
 
 
@@ -201,9 +242,22 @@ def _facts(state: Any, now: int) -> list[str]:
     start, cursor = crtc[0x0C] << 8 | crtc[0x0D], crtc[0x0E] << 8 | crtc[0x0F]
     lines = (crtc[0x12] | (crtc[0x07] >> 1 & 1) << 8 | (crtc[0x07] >> 6 & 1) << 9) + 1
     columns = crtc[0x01] + 1
-    kind = "graphics" if state.attribute[0x10] & 1 or state.graphics[0x06] & 1 else "text"
+    if state.graphics[0x06] & 1:
+        return [_graphics_fact(state, lines), f"The picture begins at byte {4 * start} of video memory."]
     row, column = divmod((cursor - start) & 0xFFFF, columns)
     return [
-        f"A {kind} mode of {columns} columns and {max(1, lines // height)} rows, characters {height} lines high.",
+        f"A text mode of {columns} columns and {max(1, lines // height)} rows, characters {height} lines high.",
         f"The screen begins at character {start}; the cursor is at row {row}, column {column}.",
     ]
+
+
+def _graphics_fact(state: Any, lines: int) -> str:
+    """Say how many pixels and colours a graphics mode has; lines that are shown twice count once."""
+    if state.vbe.enabled:
+        width, height, depth = state.vbe.registers[1:4]
+        return f"A VBE mode of {width} x {height} pixels with {depth} bits each."
+    shift, crtc = state.graphics[0x05] >> 5 & 3, state.crtc
+    width = (crtc[0x01] + 1) * 8 // (2 if shift & 2 else 1)
+    repeated = ((crtc[0x09] & 0x1F) + 1 if crtc[0x17] & 1 else 1) << (crtc[0x09] >> 7)
+    colours = 256 if shift & 2 else 1 << bin(state.attribute[0x12] & 0x0F).count("1") * (2 if shift & 1 else 1)
+    return f"A graphics mode of {width} x {max(1, lines // repeated)} pixels in {min(colours, 256)} colours."
