@@ -233,6 +233,25 @@ def vga_with_changed_registers_in_mid_index(vm):
     vm.memory.write(0xB8000, b"H\x1fi\x1f")
 
 
+def vga_between_the_reading_and_the_writing_of_a_pixel(vm):
+    for port, index, value in ((0x3C4, 2, 0x0F), (0x3C4, 4, 0x06), (0x3CE, 5, 0x00), (0x3CE, 6, 0x05)):
+        out(vm, port, index)
+        out(vm, port + 1, value)
+    vm.space.store(0xA0007, 1, 0x5A)
+    out(vm, 0x3CE, 8)
+    out(vm, 0x3CF, 0x18)
+    assert vm.space.load(0xA0007, 1) == 0x5A
+    assert vm.devices["vga"].state().latch == 0x5A5A5A5A
+
+
+def vga_in_a_banked_vbe_mode(vm):
+    for index, value in ((1, 640), (2, 480), (3, 8), (4, 0x61), (6, 800), (5, 3), (9, 7)):
+        vm.ports.write(0x1CE, 2, index)
+        vm.ports.write(0x1CF, 2, value)
+    vm.space.store(0xA1234, 1, 0x77)
+    assert vm.devices["vga"].aperture.offset == 0x30000
+
+
 def system_control_with_the_speaker_on(vm):
     out(vm, 0x61, 0x03)
     out(vm, 0x43, 0xB6)
@@ -591,7 +610,11 @@ BUSY = {
     ],
     "port_92": [port_92_after_it_closed_the_a20_gate],
     "a20": [port_92_after_it_closed_the_a20_gate],
-    "vga": [vga_with_changed_registers_in_mid_index],
+    "vga": [
+        vga_with_changed_registers_in_mid_index,
+        vga_between_the_reading_and_the_writing_of_a_pixel,
+        vga_in_a_banked_vbe_mode,
+    ],
     "port_b": [system_control_with_the_speaker_on],
     "speaker": [system_control_with_the_speaker_on, speaker_clicking_by_hand],
     "reset_control": [reset_control_armed],
