@@ -170,6 +170,10 @@ def test_at_power_on_the_chip_is_held_in_reset():
     assert (desk.read(DOR), desk.read(MSR)) == (0, 0)
     desk.out(FIFO, 0x10)
     assert not desk.irq.level
+    desk.out(DOR, ON)
+    desk.out(FIFO, 0x10)
+    desk.pass_ms(1)
+    assert desk.read(MSR) == RQM
 
 
 def test_leaving_reset_interrupts_and_each_drive_is_sensed():
@@ -223,8 +227,8 @@ def test_version_dump_lock_configure_and_perpendicular():
     assert desk.command(0x12, 0x84 | 0x03) == []
     assert desk.command(0x94) == [0x10]
     assert desk.command(0x0E)[7:] == [0x87, 0x57, 0x12]
-    assert desk.command(0x12, 0x00) == []
-    assert desk.command(0x0E)[7] == 0x84
+    assert desk.command(0x12, 0x01) == []
+    assert desk.command(0x0E)[7] == 0x85
     desk.out(DSR, 0x80)
     desk.pass_ms(1)
     assert desk.command(0x0E)[7:] == [0x84, 0x07, 0x12]
@@ -307,6 +311,9 @@ def test_relative_seeks_go_in_and_out():
     desk.command(0x8F, 0, 3, wait_ms=50)
     assert desk.command(0x08) == [0x20, 4]
     assert desk.read_sectors(4, 0, 1)[0][:3] == [0, 0, 0]
+    desk.command(0x8F, 0, 20, wait_ms=100)
+    assert desk.command(0x08) == [0x20, 0xF0]
+    assert desk.read_sectors(0, 0, 1)[0][:3] == [0, 0, 0]
 
 
 def test_the_change_line_falls_at_the_first_step_with_a_medium():
@@ -529,6 +536,18 @@ def test_deleted_sectors_are_marked_until_they_are_written_again():
     assert desk.read_sectors(0, 0, 3, opcode=0xCC)[0][:3] == [0, 0, 0x40]
     desk.write_sectors(0, 0, 2, sector(0x78))
     assert desk.read_sectors(0, 0, 2)[0][:3] == [0, 0, 0]
+    desk.write_sectors(0, 0, 2, sector(0x77), opcode=0xC9)
+    desk.chip.insert(0, medium())
+    assert desk.read_sectors(0, 0, 2)[0][:3] == [0, 0, 0]
+
+
+def test_a_scan_may_step_over_every_second_sector():
+    desk = Desk()
+    desk.ram.write(BUFFER, sector(*[4] * 3))
+    desk.channel(512 * 3, DMA_READ)
+    result = desk.command(*desk.access(0xF1, 0, 0, 1, length=2), wait_ms=50)
+    assert result[:3] == [0, 0, 0x08]
+    assert result[5] == 5
 
 
 @pytest.mark.parametrize(
@@ -551,17 +570,19 @@ def test_a_scan_compares_each_sector_with_memory(opcode, host, status):
 # -- DMA and the processor --------------------------------------------------------------------------------------------
 def test_a_masked_channel_makes_the_chip_wait_and_unmasking_it_goes_on():
     desk = Desk()
-    desk.channel(512, DMA_WRITE)
+    desk.channel(1024, DMA_WRITE)
     desk.dma.byte_controller.write(0x0A, 1, 6)
-    desk.send(*desk.access(READ, 0, 0, 1))
+    desk.send(*desk.access(READ, 0, 0, 5))
     desk.pass_ms(6)
     assert desk.dma.byte_controller.read(8, 1) == 0x40
     assert not desk.irq.level
     desk.dma.byte_controller.write(0x0A, 1, 2)
-    assert desk.irq.level
+    assert desk.dma.byte_controller.read(8, 1) == 0x00
+    assert desk.ram.read(BUFFER, 1024) == sector(4) + bytes(512)
+    desk.pass_ms(1)
     assert desk.result()[:3] == [0, 0, 0]
     assert desk.dma.byte_controller.read(8, 1) == 0x04
-    assert desk.ram.read(BUFFER, 512) == sector(0)
+    assert desk.ram.read(BUFFER, 1024) == sector(4, 5)
 
 
 def test_a_channel_that_stays_masked_is_an_overrun():
@@ -578,11 +599,50 @@ def test_without_the_gate_no_byte_moves():
     desk = Desk()
     desk.channel(512, DMA_WRITE)
     desk.out(DOR, ON & ~GATE)
-    desk.send(*desk.access(READ, 0, 0, 1))
+    desk.send(*desk.access(READ, 0, 0, 8))
     desk.pass_ms(6)
     assert desk.ram.read(BUFFER, 512) == bytes(512)
     desk.out(DOR, ON)
-    assert desk.ram.read(BUFFER, 512) == sector(0)
+    assert desk.ram.read(BUFFER, 512) == sector(7)
+
+
+def test_bytes_for_the_fifo_that_nobody_asked_for_are_lost():
+    desk = Desk()
+    desk.ram.write(BUFFER, sector(0x55))
+    desk.channel(512, DMA_READ)
+    desk.send(*desk.access(WRITE, 0, 0, 1))
+    desk.out(FIFO, 0x08)
+    desk.pass_ms(6)
+    desk.out(FIFO, 0x08)
+    assert desk.result() == [0, 0, 0, 0, 0, 2, 2]
+    assert desk.image.data == {0: sector(0x55)}
+    assert desk.read(MSR) == RQM
+
+
+@pytest.mark.parametrize("opcode", [WRITE, 0xF1, FORMAT])
+def test_a_medium_that_is_taken_out_before_its_data_comes_is_missed(opcode):
+    desk = Desk()
+    desk.command(0x03, 0xDF, 0x03)
+    bytes_wanted = 8 if opcode == FORMAT else 512
+    desk.send(*(FORMAT, 0, 2, 2, 0x54, 0xF6) if opcode == FORMAT else desk.access(opcode, 0, 0, 1))
+    desk.pass_ms(6)
+    desk.chip.insert(0, None)
+    desk.send(*bytes(bytes_wanted))
+    assert desk.result()[:3] == [0x40, 0x01, 0]
+    assert desk.image.data == {}
+
+
+def test_the_head_stays_loaded_for_a_while_after_a_command():
+    for specified, pause_ms, late_ms in ((0xDF, 200, 0), (0xDF, 250, 2), (0xD1, 10, 0), (0xD1, 20, 2), (0xD0, 250, 0)):
+        desk = Desk()
+        desk.command(0x03, specified, 0x02)
+        desk.command(READ_ID, 0, wait_ms=3)
+        desk.pass_ms(pause_ms - 0.7)
+        desk.send(READ_ID, 0)
+        desk.pass_ms(0.4)
+        assert desk.irq.level == (late_ms == 0), (specified, pause_ms)
+        desk.pass_ms(2)
+        assert desk.irq.level
 
 
 def test_without_dma_the_processor_reads_the_fifo():

@@ -81,7 +81,6 @@ def access(received: bytes, rate: int) -> Transfer:
     """Return a command with C, H, R, N, EOT, GPL and DTL from its nine bytes."""
     opcode, unit, cylinder, head, sector, size, last_sector, _, length = received
     command = opcode & 0x1F
-    whole_track = command == READ_TRACK
     return Transfer(
         command=command,
         drive=unit & 3,
@@ -89,11 +88,11 @@ def access(received: bytes, rate: int) -> Transfer:
         rate=rate,
         cylinder=cylinder,
         head=head,
-        sector=1 if whole_track else sector,
+        sector=1 if command == READ_TRACK else sector,
         size=size,
         last_sector=last_sector,
         length=length,
-        multitrack=bool(opcode & 0x80) and not whole_track,
+        multitrack=bool(opcode & 0x80),
         mfm=bool(opcode & 0x40),
         skip=bool(opcode & 0x20),
         counted=command == VERIFY and bool(unit & 0x80) and length > 0,
