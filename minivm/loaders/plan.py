@@ -24,7 +24,8 @@ MemoryMap = Sequence[tuple[int, int, int]]
 """What INT 15h AX=E820h tells: (base, length, type), type 1 for usable RAM and 2 for reserved."""
 
 RAM, RESERVED = 1, 2
-CONVENTIONAL_END = 0xA_0000
+EXTENDED_DATA, CONVENTIONAL_END = 0x9_FC00, 0xA_0000
+"""The last KiB of conventional memory is the BIOS's extended data area, which a kernel may overwrite."""
 HIGH_START = 0x10_0000
 _CHUNK = 0x1_0000
 
@@ -140,12 +141,13 @@ def ata_places(disks: int, cdroms: int) -> tuple[tuple[int, ...], tuple[int, ...
 
 
 def pc_memory_map(memory_bytes: int) -> MemoryMap:
-    """Return the map of a PC with `memory_bytes` of RAM, none of it used by the BIOS but the ROM's shadow."""
+    """Return the map of a PC with `memory_bytes` of RAM, with the BIOS's data area and ROM taken out."""
     return (
-        (0, CONVENTIONAL_END, RAM),
+        (0, EXTENDED_DATA, RAM),
+        (EXTENDED_DATA, CONVENTIONAL_END - EXTENDED_DATA, RESERVED),
         (0xF_0000, 0x1_0000, RESERVED),
         (HIGH_START, memory_bytes - HIGH_START, RAM),
-    )[: 3 if memory_bytes > HIGH_START else 2]
+    )[: 4 if memory_bytes > HIGH_START else 3]
 
 
 def _load(kind: str, image: Image, config: MachineConfig, memory_map: MemoryMap) -> BootPlan:

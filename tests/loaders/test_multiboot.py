@@ -64,13 +64,13 @@ def test_the_kernel_starts_flat_with_the_magic_and_the_information(boot):
 
 def test_memory_is_told_in_kib_and_as_a_map(boot):
     kernel = boot()
-    assert (kernel.field(4), kernel.field(8)) == (640, 15 * 1024)
+    assert (kernel.field(4), kernel.field(8)) == (639, 15 * 1024)
     length, address = kernel.field(44), kernel.field(48)
     entries, place = [], address
     while place < address + length:
         entries.append(struct.unpack("<QQI", kernel.memory.read(place + 4, 20)))
         place += kernel.word(place) + 4
-    assert entries == [(0, 0xA0000, 1), (0xF0000, 0x10000, 2), (0x100000, 15 << 20, 1)]
+    assert entries == [(0, 0x9FC00, 1), (0x9FC00, 0x400, 2), (0xF0000, 0x10000, 2), (0x100000, 15 << 20, 1)]
 
 
 def test_the_bioss_own_map_is_passed_on(boot):
