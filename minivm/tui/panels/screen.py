@@ -19,9 +19,11 @@ from textual.strip import Strip
 
 from minivm.core import cp437
 from minivm.core.picture import Picture
+from minivm.core.record import record
 from minivm.core.screen import TextScreen
 from minivm.debug.debugger import Debugger
 from minivm.pictures.monitor import Monitor, shows_pixels, words_of
+from minivm.tui.hand import Hand
 from minivm.tui.keyboard import events_for
 from minivm.tui.panel import Panel
 from minivm.tui.panels.listing import painted
@@ -30,11 +32,21 @@ from minivm.tui.search import spans
 from minivm.tui.session import View
 
 BLINK_S = 0.4
+TEXT_CELL = 8, 16
+"""A character's width and height in what a mouse counts."""
 _RUN = re.compile(rb"(.)\1*", re.DOTALL)
 
 
+@record
+class Seen:
+    """What the panel collects: the picture of a graphics mode, None in a text mode; whether the mouse is heard."""
+
+    picture: Picture | None = None
+    mouse: bool = False
+
+
 class ScreenPanel(Panel, can_focus=True):
-    """What the monitor shows. While it has the focus, every key but the release chord is the guest's."""
+    """What the monitor shows. While it has the focus, every key but the release chord is the guest's, and the mouse."""
 
     name = "screen"
     title = "Screen"
@@ -42,7 +54,9 @@ class ScreenPanel(Panel, can_focus=True):
     help = (
         "The guest's monitor. While this panel has the focus, **all keys go to the guest**, function keys as well; "
         "F12 or Ctrl+] takes the keyboard back. A panel smaller than the screen shows the part with the cursor.\n\n"
-        "A graphics mode is drawn with half blocks, two pixels a character, as large as the panel allows."
+        "A graphics mode is drawn with half blocks, two pixels a character, as large as the panel allows. A guest that "
+        "listens to its mouse also gets movements, buttons and wheel over this panel while it has the focus; F12 or "
+        "Ctrl+] takes the mouse back with the keyboard. The click that gives the focus is not the guest's."
     )
     DEFAULT_CSS = """
     ScreenPanel { background: $surface; }
@@ -54,6 +68,9 @@ class ScreenPanel(Panel, can_focus=True):
         super().__init__()
         self.screen_shown: TextScreen | None = None
         self.pixels: Pixels | None = None  # what a graphics mode shows; None in a text mode
+        self.guest_hears_mouse = False
+        self._hand: Hand | None = None  # while the mouse is the guest's: from the first movement with the focus on
+        self._pointer: tuple[float, float] = (0, 0)
         self._origin = (0, 0)
         self._blink_rows: frozenset[int] = frozenset()
         self._base = Style.null()
@@ -63,15 +80,19 @@ class ScreenPanel(Panel, can_focus=True):
         super().on_mount()
         self.set_interval(BLINK_S, self._blink)
 
-    def collect(self, debugger: Debugger) -> Picture | None:
-        """Return the picture of a graphics mode, None in a text mode; on the machine's thread."""
+    def collect(self, debugger: Debugger) -> Seen:
+        """Return the picture of a graphics mode, and whether the mouse is heard; on the machine's thread."""
         machine = debugger.machine
-        return cast(Monitor, machine.console).picture() if shows_pixels(machine.console) else None
+        picture = cast(Monitor, machine.console).picture() if shows_pixels(machine.console) else None
+        return Seen(picture, bool(getattr(machine.devices.get("mouse"), "reporting", False)))
 
     def show(self, data: object, view: View) -> None:
         """Draw the rows that have changed."""
-        if isinstance(data, Picture):
-            self._show_pixels(data)
+        seen = data if isinstance(data, Seen) else Seen()
+        # In the past a movement would begin a new branch, and hands are seldom still.
+        self.guest_hears_mouse = seen.mouse and not (view.history is not None and view.history.in_past)
+        if seen.picture is not None:
+            self._show_pixels(seen.picture)
             return
         if self.pixels is not None:
             self.pixels = self.screen_shown = None
@@ -126,6 +147,61 @@ class ScreenPanel(Panel, can_focus=True):
         event.stop()
         for character in event.text.replace("\r\n", "\n"):
             self.app.session.type(events_for("enter" if character == "\n" else "", character))  # type: ignore[attr-defined]
+
+    # -- the mouse ----------------------------------------------------------------------------------------------------
+    @property
+    def allow_select(self) -> bool:
+        """False while the mouse is the guest's: a drag selects no text then."""
+        return self.ALLOW_SELECT and not (self.has_focus and self.guest_hears_mouse)
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """Move the guest's mouse by so many pixels as the pointer has moved over."""
+        if not (self.has_focus and self.guest_hears_mouse):
+            self._hand = None
+            return
+        event.stop()
+        (old_x, old_y), self._pointer = self._pointer, (event.x, event.y)
+        if self._hand is None:
+            self._hand = Hand(self.app.session)  # type: ignore[attr-defined]
+            return  # it has come from elsewhere
+        width, height = self._cell_pixels()
+        self._hand.move((event.x - old_x) * width, (event.y - old_y) * height)
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """Push a button of the guest's mouse down."""
+        if self._hand is not None and self.guest_hears_mouse:
+            event.stop()
+            self._hand.press(event.button)
+
+    def on_mouse_up(self, event: events.MouseUp) -> None:
+        """Let a button of the guest's mouse come up."""
+        if self._hand is not None:
+            event.stop()
+            self._hand.release(event.button)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Turn the wheel towards the user."""
+        self._turn(event, 1)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Turn the wheel away from the user."""
+        self._turn(event, -1)
+
+    def on_blur(self) -> None:
+        """Take the mouse back."""
+        self._hand = None
+
+    def _turn(self, event: events.MouseEvent, steps: int) -> None:
+        if self._hand is not None and self.guest_hears_mouse:
+            event.stop()
+            self._hand.turn(steps)
+
+    def _cell_pixels(self) -> tuple[float, float]:
+        """Return how many of the guest's pixels lie under a cell."""
+        if self.pixels is None:
+            return TEXT_CELL
+        picture, area = self.pixels.picture, self.pixels.area
+        return picture.width / area.columns, picture.height / area.rows
 
     def text(self) -> str:
         """Return the screen's text, for copying; of a graphics mode a line about it."""
