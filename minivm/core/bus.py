@@ -34,7 +34,7 @@ class Bus:
 
     `size` is the number of addresses. `width` of a mapping is the widest access (1, 2 or 4 bytes) that its device
     understands; a wider one arrives as several, lowest address first, as the ISA bus splits a word for an 8-bit card.
-    `bursts` has the addresses whose devices can move data in bursts (`read_burst`, `write_burst`; engine/bursts.py).
+    `bursts` has the addresses whose devices can move data in bursts (`burst_offsets`; engine/bursts.py).
     """
 
     def __init__(self, name: str, size: int) -> None:
@@ -62,8 +62,8 @@ class Bus:
                 )
         self._mappings.append(wanted)
         self._by_address.clear()
-        if hasattr(port, "read_burst"):
-            self.bursts.update(dict.fromkeys(range(base, wanted.end), wanted))
+        for offset in getattr(port, "burst_offsets", ()):
+            self.bursts[base + offset] = wanted
 
     def place(self, port: Port, base: int | None, length: int, *, width: int = 1, name: str = "") -> None:
         """Move a window that a guest can move: `port` answers at `length` addresses from `base`, at None nowhere.

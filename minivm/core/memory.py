@@ -272,6 +272,9 @@ class AddressSpace:
         """Read `length` bytes, one by one where neither RAM nor ROM holds them."""
         if self.a20_mask != ~0:
             return bytes(self.load(address + offset, 1) for offset in range(length))
+        whole = self.region_at(address, length)
+        if whole is not None:
+            return bytes(self.memory.view[address + whole.shift : address + whole.shift + length])
         data = bytearray()
         for start, end, region in self._pieces(address, length):
             if region is not None:

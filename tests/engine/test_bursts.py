@@ -42,6 +42,8 @@ class Drive:
 class BurstDrive(Drive):
     """The same with bursts."""
 
+    burst_offsets = (0,)
+
     bursts = 0
 
     def _room(self, size: int) -> int:

@@ -246,7 +246,9 @@ class AtaChannel:
 
 
 class CommandBlock:
-    """The eight registers of the command block, a `Port`; the data register is 16 or 32 bits wide."""
+    """The eight registers of the command block, a `Port`; the data register is 16 or 32 bits wide and has bursts."""
+
+    burst_offsets = (DATA,)
 
     def __init__(self, channel: AtaChannel) -> None:
         self._channel = channel
