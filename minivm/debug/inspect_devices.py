@@ -106,8 +106,9 @@ PARTS = {
     "vga pci": Part(piix3.describe_vga("the graphics card's PCI side"), "vga_pci"),
     "keyboard": KEYBOARD,
     "mouse": MOUSE,
+    "speaker": Part(system_control.describe_speaker("the speaker"), "speaker"),
 }  # fmt: skip
-"""By the name that the port bus knows; the keyboard, the mouse and what only PCI reaches are on no bus."""
+"""By the name that the port bus knows; the keyboard, the mouse, the speaker and what only PCI reaches are on no bus."""
 
 
 def own_parts(machine: Machine) -> dict[str, Part]:

@@ -414,3 +414,17 @@ def test_the_path_agrees_with_what_the_controllers_then_deliver(timer, flag, **f
     if told:
         assert pic.pending and flag
         assert told[0].vector == pic.acknowledge()
+
+
+def test_the_speaker_says_what_sounds():
+    with minivm.boot("timer") as machine:
+        told = []
+        for control in (0x00, 0x02, 0x03):
+            machine.ports.write(0x61, 1, control)
+            told.append(inspect.inspect_chip(machine, "speaker").facts[0])
+        for port, value in ((0x43, 0xB6), (0x42, 0xA9), (0x42, 0x04)):
+            machine.ports.write(port, 1, value)
+        machine.clock.advance(2_500_000)
+        told.append(inspect.inspect_chip(machine, "speaker").facts[0])
+        assert told[0] == "It is silent, and cut off from the timer."
+        assert told[-1] == "It sounds at 1000.2 Hz, for 2.5 ms by now."
