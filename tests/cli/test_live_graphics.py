@@ -3,9 +3,13 @@
 The guest is `echo`; its card is pretended: GRAPH on the screen shows a picture that each letter changes, TEXT the text.
 """
 
+import os
 import re
+import shutil
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -142,3 +146,63 @@ def test_a_pipe_gets_one_line():
     ran = subprocess.run(words, capture_output=True, timeout=60, check=False, text=True)
     assert ran.stdout.endswith("graphics 64x48, 2 colours; minivm screenshot writes it to a file\n")
     assert ran.returncode == 0
+
+
+# -- the machine's own card -------------------------------------------------------------------------------------------
+COLOURS_AND_BACK = """ mov ax, 0x13
+ int 0x10
+ mov ax, 0xA000
+ mov es, ax
+ xor di, di
+ mov cx, 32000
+ mov ax, 0x2828
+ rep stosw
+ mov ah, 0
+ int 0x16
+ mov ax, 3
+ int 0x10
+ mov ax, 0x0E2A
+ int 0x10
+ mov ah, 0
+ int 0x16
+ cli
+ hlt"""
+"""Mode 13h in red until a key, then text with a star until another one."""
+
+
+def test_a_mode_of_the_card_is_drawn_and_left_again(terminal, sector):
+    one = terminal(sector(COLOURS_AND_BACK), COLORTERM="truecolor")
+    one.until(lambda one: one.screen.text().count("▀") == 77 * 29)
+    assert re.search(r"38;2;(25\d);0;0;48;2;\1;0;0m", one.seen)
+    one.type(" ")
+    one.shows("*")
+    assert "▀" not in one.screen.text()
+    one.type(" ")
+    assert one.ends() == 0
+    assert "halted for good" in one.screen.text()
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+def test_in_tmux_it_is_half_blocks(sector, tmp_path):
+    def tmux(*words):
+        command = ["tmux", "-S", str(tmp_path / "socket"), "-f", os.devnull, *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+    def until(condition):
+        deadline = time.monotonic() + 40
+        while not condition(pane := tmux("capture-pane", "-p", "-t", "vm")):
+            assert time.monotonic() < deadline, pane
+            time.sleep(0.05)
+
+    guest, program = sector(COLOURS_AND_BACK), Path(sys.executable).with_name("minivm")
+    try:
+        tmux(
+            "new-session", "-d", "-s", "vm", "-x", "80", "-y", "25", f"{program} run {guest}; echo status $?; sleep 30"
+        )
+        until(lambda pane: pane.count("▀") == 64 * 24)
+        tmux("resize-window", "-t", "vm", "-x", "40", "-y", "10")
+        until(lambda pane: pane.count("▀") == 24 * 9)
+        tmux("send-keys", "-t", "vm", "C-a", "x")
+        until(lambda pane: "status 0" in pane and "graphics 640x400, 1 colour" in pane.replace("\n", ""))
+    finally:
+        tmux("kill-server")

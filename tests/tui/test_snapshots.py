@@ -29,24 +29,30 @@ org 7C00h
  push 0A000h
  pop es
  xor di, di
-row: mov ax, di
- mov cl, 6
- shr ax, cl
- mov cx, 320
-pixel: mov bx, cx
- shr bx, 4
- add al, bl
+ xor dx, dx
+row: mov ax, dx
+ mov bl, 13
+ div bl
+ shl al, 4
+ mov bh, al
+ xor cx, cx
+pixel: mov ax, cx
+ mov bl, 20
+ div bl
+ or al, bh
  stosb
- sub al, bl
- loop pixel
- cmp di, 64000
+ inc cx
+ cmp cx, 320
+ jb pixel
+ inc dx
+ cmp dx, 200
  jb row
  hlt
  jmp $-1
  times 510 - ($ - $$) db 0
  dw 0AA55h
 """
-"""Mode 13h with all its colours, and then rest."""
+"""Mode 13h with its 256 colours in fields of 20 x 13, and then rest."""
 
 
 def compare(picture, name, folder):
