@@ -190,6 +190,16 @@ def test_leaving_reset_interrupts_and_each_drive_is_sensed():
     assert desk.edges == 1
 
 
+def test_a_reset_that_was_sensed_but_once_does_not_stand_before_later_interrupts():
+    desk = Desk(start=False)
+    desk.out(DOR, ON)
+    desk.pass_ms(1)
+    assert desk.command(0x08) == [0xC0, 0]
+    desk.command(0x07, 0, wait_ms=1)
+    assert desk.command(0x08) == [0x20, 0]
+    assert desk.command(0x08) == [0x80]
+
+
 def test_the_data_rate_select_register_resets_by_itself():
     desk = Desk()
     desk.out(DSR, 0x80 | 0x02)
@@ -288,6 +298,8 @@ def test_a_drive_that_is_not_there_never_finds_track_0():
     desk.command(0x07, 1, wait_ms=300)
     assert desk.command(0x08) == [0x71, 0]
     assert desk.command(0x04, 1) == [0x29]
+    desk.chip.insert(1, medium())
+    assert desk.command(READ_ID, 1, wait_ms=50) == [0x41, 0x01, 0, 0, 0, 1, 2]
 
 
 def test_two_heads_move_at_once_and_each_interrupts():

@@ -17,8 +17,7 @@ from minivm.devices.floppy.seek import UNITS, FloppySeeks, FloppySeeksState
 from minivm.devices.floppy.settings import RATE_SELECT, FloppySettings, FloppySettingsState
 from minivm.devices.floppy.transfer import ST0_SEEK_END, DmaRequest, FloppyTransfer
 
-STATUS_A, STATUS_B, DIGITAL_OUTPUT, TAPE_DRIVE, MAIN_STATUS, FIFO = range(6)
-DATA_RATE_SELECT = MAIN_STATUS
+DIGITAL_OUTPUT, TAPE_DRIVE, DATA_RATE_SELECT, FIFO = range(2, 6)
 # SRA and SRB
 INTERRUPT_PENDING, NO_SECOND_DRIVE, NOT_TRACK_0, HEAD_SELECTED, NO_INDEX, NOT_PROTECTED = 0x80, 0x40, 0x10, 8, 4, 2
 STATUS_B_ONES, DRIVE_0_SELECTED = 0xC0, 0x20
@@ -96,8 +95,22 @@ class FloppyController:
             ended=self._finish,
             asks=self._interrupt_host,
         )
+        self._readers: tuple[Callable[[], int], ...] = (
+            self._status_a,
+            self._status_b,
+            lambda: self._digital_output,
+            lambda: self._tape_drive | UNDRIVEN_6,
+            self._main_status,
+            self._read_fifo,
+        )
+        self._writers: dict[int, Callable[[int], None]] = {
+            DIGITAL_OUTPUT: self._write_digital_output,
+            TAPE_DRIVE: self._write_tape_drive,
+            DATA_RATE_SELECT: self._write_data_rate_select,
+            FIFO: self._write_fifo,
+        }
         self._reset_alarm: Alarm | None = None
-        self._digital_output = 0
+        self._digital_output = self._tape_drive = 0
         self._settings = FloppySettings()
         self.rate_port = FloppyRatePort(self)
         self._clear()
@@ -113,36 +126,21 @@ class FloppyController:
     # -- ports ------------------------------------------------------------------------------------------------------
     def read(self, offset: int, size: int) -> int:
         """Return SRA, SRB, DOR, TDR, MSR or a byte of the FIFO."""
-        match offset:
-            case 0:
-                return self._status_a()
-            case 1:
-                return self._status_b()
-            case 2:
-                return self._digital_output
-            case 3:
-                return self._tape_drive | UNDRIVEN_6
-            case 4:
-                return self._main_status()
-            case 5:
-                return self._read_fifo()
-        return FLOATING
+        return self._readers[offset]() if offset < len(self._readers) else FLOATING
 
     def write(self, offset: int, size: int, value: int) -> None:
-        """Write DOR, TDR, DSR or the FIFO."""
-        value &= 0xFF
-        match offset:
-            case 2:
-                self._write_digital_output(value)
-            case 3:
-                self._tape_drive = value & DRIVE_SELECT
-            case 4:
-                self._settings.rate_select = value & ~SOFTWARE_RESET
-                if value & SOFTWARE_RESET and self._digital_output & NOT_RESET:
-                    self._stop()
-                    self._leave_reset()
-            case 5:
-                self._write_fifo(value)
+        """Write DOR, TDR, DSR or the FIFO; SRA and SRB only read."""
+        if offset in self._writers:
+            self._writers[offset](value & 0xFF)
+
+    def _write_tape_drive(self, value: int) -> None:
+        self._tape_drive = value & DRIVE_SELECT
+
+    def _write_data_rate_select(self, value: int) -> None:
+        self._settings.rate_select = value & ~SOFTWARE_RESET
+        if value & SOFTWARE_RESET and self._digital_output & NOT_RESET:
+            self._stop()
+            self._leave_reset()
 
     def read_change_line(self) -> int:
         """Return DIR: bit 7 is the change line of the drive that DOR selects; the hard disk drives the others."""
@@ -218,11 +216,13 @@ class FloppyController:
     def _polled(self) -> None:
         """The first poll after a reset finds every drive's ready line changed (datasheet, section 4.4)."""
         self._reset_alarm = None
-        self._resets_to_sense = UNITS
         self._interrupt_host()
+        self._resets_to_sense = UNITS
 
     # -- interrupts -------------------------------------------------------------------------------------------------
     def _interrupt_host(self) -> None:
+        """Raise IRQ 6; what is left of a reset's interrupts is forgotten for it."""
+        self._resets_to_sense = 0
         self._interrupt = True
         self._drive_irq()
 

@@ -64,13 +64,15 @@ class FloppyDrive:
 
     def move(self, cylinder: int, pulses: int) -> None:
         """End a movement of the head; a step pulse resets the change line when there is a medium."""
+        if not self.present:
+            return
         self.cylinder = min(max(cylinder, 0), LAST_CYLINDER)
         if pulses and self.medium is not None:
             self.changed = False
 
     def formatted(self, side: int) -> FloppyMedium | None:
         """Return the medium when there is a track under this head."""
-        medium = self.medium
+        medium = self.medium if self.present else None
         if medium is None or side >= medium.heads or self.cylinder >= medium.cylinders:
             return None
         return medium
