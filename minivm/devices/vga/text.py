@@ -59,9 +59,15 @@ def _screen_of(state: VgaState, size: tuple[int, int], cells: bytes, cursor: tup
 def _palette(state: VgaState) -> tuple[Colour, ...]:
     """Return the 16 colours; a level of 0 to 63 becomes one of 0 to 255."""
     wide = state.vbe.eight_bit_dac
-    levels = state.dac if wide else bytes((level << 2 | level >> 4) & 0xFF for level in state.dac)
-    colours = (levels[3 * number : 3 * number + 3] for number in colour_numbers(state))
-    return tuple((red, green, blue) for red, green, blue in colours)
+    palette = []
+    for number in colour_numbers(state):
+        red, green, blue = state.dac[3 * number : 3 * number + 3]
+        palette.append((red, green, blue) if wide else (_eight_bits(red), _eight_bits(green), _eight_bits(blue)))
+    return tuple(palette)
+
+
+def _eight_bits(level: int) -> int:
+    return (level << 2 | level >> 4) & 0xFF
 
 
 def _cell_height(crtc: bytes) -> int:
