@@ -391,7 +391,7 @@ class FloppyController:
             head_until=self._head_until,
             settings=self._settings.state(),
             seeks=self._seeks.state(),
-            transfer=self._transfer.current,
+            transfer=self._transfer.state(),
             drives=tuple(drive.state() for drive in self._drives[:2]),
         )
 

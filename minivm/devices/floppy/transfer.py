@@ -93,6 +93,7 @@ class FloppyTransfer:
         self._asks = asks
         self._alarm: Alarm | None = None
         self.current: Transfer | None = None
+        self._buffer = bytearray()
         dma.connect(self.go_on)
 
     # -- what the controller does with it ---------------------------------------------------------------------------
@@ -124,26 +125,29 @@ class FloppyTransfer:
 
     def take(self) -> int:
         """Return the next byte for the host; call it only while `asks_host` and `gives`."""
-        current = self.current
-        assert current is not None
-        value, rest = current.data[0], current.data[1:]
-        self.current = replace(current, data=rest)
-        if not rest:
+        value = self._buffer.pop(0)
+        if not self._buffer and self.current is not None:
             self._exchanged(self.current, b"", ended=False)
         return value
 
     def give(self, value: int) -> None:
         """Take a byte from the host; call it only while `asks_host` and not `gives`."""
+        self._buffer.append(value)
+        if self.current is not None and len(self._buffer) >= self.current.wanted:
+            self._exchanged(self.current, bytes(self._buffer), ended=False)
+
+    def state(self) -> Transfer | None:
+        """Return the command with what is in the FIFO, or None when there is none."""
         current = self.current
-        assert current is not None
-        self.current = replace(current, data=current.data + bytes((value,)))
-        if len(self.current.data) >= current.wanted:
-            self._exchanged(self.current, self.current.data, ended=False)
+        if current is None or current.stage != HOST:
+            return current
+        return replace(current, data=bytes(self._buffer))
 
     def restore(self, current: Transfer | None) -> None:
         """Take up a command where it was."""
         self._drop_alarm()
         self.current = current
+        self._buffer = bytearray() if current is None else bytearray(current.data)
         self._dma.set(current is not None and current.stage == WAIT and self._gate())
         if current is not None and current.due is not None:
             self._alarm = self._clock.at(current.due, self._ring)
@@ -243,6 +247,7 @@ class FloppyTransfer:
         if not transfer.wanted and not transfer.data:
             self._exchanged(transfer, b"", ended=False)
         elif transfer.host:
+            self._buffer = bytearray(transfer.data)
             self._rest(transfer, HOST, None)
             self._asks()
         else:
