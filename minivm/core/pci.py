@@ -115,6 +115,7 @@ class ConfigSpace:
         self._on_move = on_move
         self._on_write = on_write
         self._registers = RegisterFile(SIZE_BYTES, (*registers, *(bar.register for bar in self._bars)))
+        # The registers as they are: `get` and `put` are the chip's own hand, `read` is the bus's.
         self.get = self._registers.get
         self.put = self._registers.put
         self.read = self._registers.read

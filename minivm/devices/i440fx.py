@@ -119,7 +119,7 @@ class I440Fx:
                 self._pam(piece.base, piece.length, bool(attributes & PAM_READ), bool(attributes & PAM_WRITE))
 
     def _guard_smram(self) -> None:
-        """DLCK, once set, closes SMRAM and holds the register until the next reset (datasheet, 3.2.19)."""
+        """DLCK, once set, closes SMRAM and holds the register until the next reset (datasheet, SMRAM register)."""
         if self._smram & SMRAM_LOCK:
             kept = self._smram & ~SMRAM_CLOSED | self.config.get(SMRAM) & SMRAM_CLOSED
             self.config.put(SMRAM, 1, kept)

@@ -1,4 +1,4 @@
-"""The host bridge's registers (Intel 82441FX datasheet 290549, section 3.2)."""
+"""The host bridge's registers (Intel 82441FX datasheet 290549, configuration registers)."""
 
 from itertools import groupby
 from typing import Any
