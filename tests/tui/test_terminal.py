@@ -14,6 +14,36 @@ from minivm.debug.code import assemble
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 PROGRAM = "org 7C00h\n mov ax, 1\nagain: inc ax\n mov [7E00h], ax\n mov ah, 0Eh\n mov al, 'Z'\n int 10h\n jmp again"
 
+PIXELS = """org 7C00h
+ mov ax, 13h
+ int 10h
+ push 0A000h
+ pop es
+ xor di, di
+ mov cx, 64000
+ mov al, 2Ch
+ rep stosb
+ mov ah, 0
+ int 16h
+ mov bl, al
+ mov ax, 3
+ int 10h
+ mov si, words
+next: lodsb
+ cmp al, 0
+ je last
+ mov ah, 0Eh
+ int 10h
+ jmp next
+last: mov al, bl
+ mov ah, 0Eh
+ int 10h
+rest: hlt
+ jmp rest
+words: db "back: ", 0
+ times 510 - ($ - $$) db 0
+ dw 0AA55h"""
+
 
 class Terminal:
     def __init__(self, folder, *command):
@@ -102,4 +132,17 @@ def test_the_tour_opens_by_itself_and_takes_keys(terminal):
     one.expect("You pressed: k")
     one.press("F12")
     one.command("quit")
+    one.expect("ended with status 0")
+
+
+def test_a_graphics_mode_is_half_blocks_and_keys_still_reach_the_guest(terminal, tmp_path):
+    image = tmp_path / "guest.img"
+    image.write_bytes(assemble(PIXELS).code)
+    one = terminal("tui", str(image), "--layout", "run")
+    one.expect("▀" * 90)
+    one.press("k")
+    one.expect("back: k")
+    assert "▀" not in one.text
+    one.press("F12")
+    one.press("C-q")
     one.expect("ended with status 0")
