@@ -349,7 +349,7 @@ def _spec(kind: type[DiskSpec] | type[SerialSpec] | type[TraceSpec]) -> Callable
 
 
 def _cdrom(value: object) -> DiskSpec:
-    spec: DiskSpec = _spec(DiskSpec)(value)
+    spec = value if isinstance(value, DiskSpec) else DiskSpec.parse(_text(value) + ",ro")
     return replace(spec, read_only=True, snapshot=False)
 
 

@@ -76,6 +76,9 @@ def test_a_disk_is_a_file_with_options():
 def test_a_cd_is_always_read_only():
     config = MachineConfig(cdroms=["a.iso", "b,,c.iso,snapshot", DiskSpec(Path("d.iso"))])
     assert config.cdroms == tuple(DiskSpec(Path(name), read_only=True) for name in ("a.iso", "b,c.iso", "d.iso"))
+    assert MachineConfig(cdroms="e.iso,unlocked").cdroms == (DiskSpec(Path("e.iso"), read_only=True, unlocked=True),)
+    with pytest.raises(ConfigError, match=r"^cdroms: .* names no file"):
+        MachineConfig(cdroms="")
 
 
 def test_a_boot_order_has_the_letters_of_the_drives():

@@ -209,7 +209,7 @@ TARGETS: dict[str, Target] = {
     "multiboot": Target(
         _prepare(("multiboot", None)), lambda: [inputs.multiboot(), inputs.multiboot(flags=3, before=64)], _LOADERS
     ),
-    "bzimage": Target(_prepare((None,)), lambda: [inputs.bzimage()], _LOADERS),
+    "bzimage": Target(_prepare((None,)), lambda: [inputs.bzimage()], (*_LOADERS, "minivm.loaders.linux")),
     "disk": Target(
         _prepare((None, "sector", "floppy", "disk")),
         lambda: [inputs.boot_sector(), inputs.floppy_sector(), inputs.boot_sector().ljust(4096, b"\0")],
