@@ -1,7 +1,7 @@
 """The front door: from a guest's name, path or bytes to a running machine."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from minivm import bundled, pc
 from minivm.config import MachineConfig
@@ -9,10 +9,11 @@ from minivm.errors import ImageError
 from minivm.machine import Machine
 
 
-def boot(guest: str | Path | bytes, *, record: str | Path | None = None, **options: Any) -> Machine:
+def boot(guest: str | Path | bytes | None = None, *, record: str | Path | None = None, **options: Any) -> Machine:
     """Return a machine with `guest` in it, at its first instruction; use it as a context manager.
 
-    `guest` is a bundled guest's name, a path (a `.asm` file is assembled), or an image's bytes. `options` are the
+    `guest` is a bundled guest's name, a path (a `.asm` file is assembled), or an image's bytes; without one, the drives
+    among the options are booted. `options` are the
     fields of `MachineConfig`: `memory="64M"`, `append="..."`, `disks=("data.img",)`. `record` names a file for
     `replay`, complete when the machine is closed. Raises `ConfigError`,
     `ImageError`, `AssemblyError` or `WiringError`, each with one clear line.
@@ -59,11 +60,19 @@ def restore(path: str | Path, **overrides: Any) -> Machine:
     return machine
 
 
-def find_guest(guest: str | Path) -> tuple[Path, bytes | None]:
+@overload
+def find_guest(guest: str | Path) -> tuple[Path, bytes | None]: ...
+@overload
+def find_guest(guest: str | Path | None) -> tuple[Path | None, bytes | None]: ...
+
+
+def find_guest(guest: str | Path | None) -> tuple[Path | None, bytes | None]:
     """Return the path of `guest`, and its bytes when it had to be assembled.
 
-    A file of that name goes before a bundled guest. Raises `ImageError` when there is neither.
+    A file of that name goes before a bundled guest; no guest has no path. Raises `ImageError` when there is neither.
     """
+    if guest is None:
+        return None, None
     path = Path(guest)
     if path.suffix.lower() in (".asm", ".s", ".nasm") and path.is_file():
         from minivm.debug.code import assemble_file

@@ -34,10 +34,13 @@ def configure(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Run, write the reports, print the table; the exit status is the guest's, as that of `minivm run`."""
     from minivm.config import parse_address
+    from minivm.errors import ConfigError
     from minivm.testing.coverage import GuestCoverage, load, save
 
     at = parse_address(arguments.at)
     wanted = options.settings(arguments)
+    if wanted.guest is None:
+        raise ConfigError("cover: which GUEST? what a drive boots has no code that is known beforehand")
     coverage = GuestCoverage.of(wanted.guest, symbols=arguments.symbols, at=at)
     for other in arguments.others:
         for data in load(other):

@@ -260,7 +260,7 @@ class LiveFace:
         unseen = f"  {len(self._unsent)} bytes from the serial line: Ctrl-A C" if self._unsent else ""
         state = f"{NOT_SHOWN}  " if self._display == "text" and shows_pixels(self._monitor) else ""
         keys = "Ctrl-A: H X R D C A" if self._prefixed else "Ctrl-A X quits, Ctrl-A H helps"
-        words = f" {os.path.basename(self._wanted.guest)}  {state}{keys}{unseen}"  # noqa: PTH119 - may be no path
+        words = f" {os.path.basename(self._wanted.guest or 'PC')}  {state}{keys}{unseen}"  # noqa: PTH119 - may be no path
         return f"\x1b[{row + 1};1H\x1b[0;7m{words[:columns]:<{width}}\x1b[0m"
 
     def _leave_screen(self) -> None:

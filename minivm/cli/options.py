@@ -54,7 +54,7 @@ class Settings:
     """
 
     config: MachineConfig
-    guest: str
+    guest: str | None
     script: tuple[Step, ...] = ()
     speed_given: bool = False
     show_screen: bool = False
@@ -112,12 +112,12 @@ def settings(arguments: Namespace) -> Settings:
     config, named = _from_file(arguments.config)
     config = replace(config, **given)
     guest = arguments.guest if arguments.guest is not None else config.guest
-    if guest is None:
+    if guest is None and not (config.disks or config.floppies or config.cdroms or config.firmware):
         raise ConfigError("run: which GUEST? give a file or a bundled guest's name; `minivm guests` lists them")
     _check(config)
     return Settings(
         config=config,
-        guest=str(guest),
+        guest=None if guest is None else str(guest),
         script=tuple(Step.parse(kind, text) for kind, text in arguments.script),
         speed_given="speed" in given or "speed" in named,
         show_screen=arguments.screen,

@@ -57,7 +57,7 @@ def duration(nanoseconds: int) -> str:
     return f"{nanoseconds} ns"
 
 
-def as_json(ended: Ended, machine: Machine, guest: str, wall_seconds: float) -> str:
+def as_json(ended: Ended, machine: Machine, guest: str | None, wall_seconds: float) -> str:
     """Return the report of `--json`; all but `wall_seconds` is the same on every run of the same guest."""
     import json
 

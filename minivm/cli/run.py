@@ -77,8 +77,7 @@ def _gdb_server(machine: Machine, wanted: Settings) -> "GdbServer":
     from minivm.debug.symbols import symbols_for_guest
 
     guest, (port, architecture) = wanted.config.guest, wanted.gdb or (0, "auto")
-    assert guest is not None
-    if architecture == "auto" and is_elf64(guest):
+    if architecture == "auto" and guest is not None and is_elf64(guest):
         architecture = "x86-64"
     debugger = Debugger(machine, symbols_for_guest(guest))
     server = GdbServer(

@@ -84,7 +84,7 @@ def _place(arguments: Namespace, wanted: options.Settings) -> tuple[str | None, 
         raise ConfigError(f"screenshot: --format {arguments.format} is none; there are {', '.join(FORMATS)}")
     output: str | None = arguments.output
     if output is None and not arguments.text:
-        output = f"{Path(wanted.guest).stem}.{arguments.format or FORMATS[0]}"
+        output = f"{Path(wanted.guest or 'screen').stem}.{arguments.format or FORMATS[0]}"
     if arguments.format is not None or output in (None, "-"):
         return output, arguments.format or FORMATS[0]
     return output, format_of(str(output))

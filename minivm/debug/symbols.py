@@ -104,12 +104,14 @@ def _from_source(path: Path, image: bytes | None) -> SymbolTable:
 _BESIDE = (".elf", ".lst", ".map", ".sym")
 
 
-def symbols_for_guest(path: str | Path) -> SymbolTable:
+def symbols_for_guest(path: str | Path | None) -> SymbolTable:
     """Return what is known about a guest: from itself, files beside it (.elf .lst .map .sym), or its .asm source.
 
-    A source beside an image counts only when it assembles to that image. Never raises for the files it looks at: one
-    that cannot be used is named in the table's `notes`.
+    Of no guest nothing is known. A source beside an image counts only when it assembles to that image. Never raises for
+    the files it looks at: one that cannot be used is named in the table's `notes`.
     """
+    if path is None:
+        return SymbolTable("")
     path = Path(path)
     table = SymbolTable(str(path))
     if path.suffix.lower() in _SOURCES:
