@@ -49,6 +49,16 @@ def test_a_demo_shows_what_its_source_says(name: str, tmp_path: Path) -> None:
     assert (picture.width, picture.height, hashlib.sha256(picture.rgb).hexdigest()) == claim(name)
 
 
+@pytest.mark.parametrize(("name", "flat"), [("mode_13h", True), ("mode_04h", True), ("mode_12h", False)])
+def test_a_flat_window_needs_no_trap_a_pixel(name: str, flat: bool, tmp_path: Path) -> None:
+    with minivm.boot(assemble(name, tmp_path).read_bytes(), memory="8M") as vm:
+        window, trapped = vm.devices["vga"].window, []
+        write = window.write
+        window.write = lambda offset, size, value: (trapped.append(offset), write(offset, size, value))
+        vm.run(ms=5000)
+    assert bool(trapped) != flat
+
+
 class Qemu:
     """A QEMU that has drawn a demo; it can be asked for its picture."""
 

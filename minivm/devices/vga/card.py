@@ -2,7 +2,7 @@
 
 IBM PS/2 Hardware Interface Technical Reference, "Video subsystem"; FreeVGA project, "VGA hardware registers". This file
 is the card: its ports 3B0h-3DFh, and what a changed register means for the other blocks, which are the graphics
-controller (`planes`), the CPU's window (`window`), the CRTC as a counter (`timing`), the picture
+controller (`planes`), the CPU's window (`window`), the CRTC as a counter (`timing`), the DAC (`dac`), the picture
 (`picture`, `text`) and the VBE registers (`vbe`). Nothing is drawn and nothing ticks until somebody looks.
 """
 
@@ -13,6 +13,7 @@ from minivm.core.clock import Clock
 from minivm.core.picture import Picture
 from minivm.core.screen import TextScreen
 from minivm.core.vga_modes import MODE_REGISTERS
+from minivm.devices.vga.dac import READING, SIX_BITS, WRITING, Dac
 from minivm.devices.vga.picture import picture_of
 from minivm.devices.vga.planes import ALL_PLANES, BIT_MASK, CHAIN_4, MAP_MASK, MEMORY_MODE, SEQUENTIAL, Planes
 from minivm.devices.vga.state import GRAPHICS_MODE, HALF_CLOCK, PALETTE_ADDRESS_SOURCE, VgaState
@@ -29,7 +30,6 @@ ATTRIBUTE_MASKS = bytes([0x3F] * 16) + bytes.fromhex("EF FF 3F 0F 0F")
 
 FLOATING = ALL_BITS = 0xFF
 STATUS_0_SWITCH_SENSE = 0x10
-DAC_READING, DAC_WRITING = 0x03, 0x00
 
 
 class Vga:
@@ -48,6 +48,7 @@ class Vga:
         self._memory, self._text, self._show = memory, text, show
         self.window = Planes(memory)
         self.vbe = Vbe(memory_bytes=len(memory), changed=self._vbe_changed, clear=self._clear)
+        self._dac = Dac()
         self._aperture: Aperture | None = None
         self._readers: dict[int, Callable[[], int]] = {
             0x10: self._read_attribute_index,
@@ -56,10 +57,10 @@ class Vga:
             0x13: lambda: self._enable,
             0x14: lambda: self._sequencer_index,
             0x15: lambda: _at(self._sequencer, self._sequencer_index),
-            0x16: lambda: self._dac_mask,
-            0x17: lambda: self._dac_mode,
-            0x18: lambda: self._dac_index,
-            0x19: self._read_dac,
+            0x16: lambda: self._dac.mask,
+            0x17: lambda: self._dac.mode,
+            0x18: lambda: self._dac.index,
+            0x19: self._dac.read,
             0x1A: lambda: self._feature_control,
             0x1C: lambda: self._miscellaneous,
             0x1E: lambda: self._graphics_index,
@@ -75,8 +76,8 @@ class Vga:
             0x14: self._write_sequencer_index,
             0x15: self._write_sequencer,
             0x16: self._write_dac_mask,
-            0x17: lambda value: self._start_dac(value, DAC_READING),
-            0x18: lambda value: self._start_dac(value, DAC_WRITING),
+            0x17: lambda value: self._dac.start(value, READING),
+            0x18: lambda value: self._dac.start(value, WRITING),
             0x19: self._write_dac,
             0x1E: self._write_graphics_index,
             0x1F: self._write_graphics,
@@ -97,11 +98,7 @@ class Vga:
         self._crtc_index, self._crtc = 0, bytearray(mode.crtc)
         self._attribute_index, self._attribute = PALETTE_ADDRESS_SOURCE, bytearray(mode.attribute)
         self._attribute_data_next = False
-        self._dac = bytearray(mode.dac.ljust(768, b"\x00"))
-        self._dac_mask = 0xFF
-        self._dac_index = self._dac_component = 0
-        self._dac_mode = DAC_WRITING
-        self._dac_latch = b""
+        self._dac.reset(mode.dac)
         self._timing: Timing | None = None
         self.window.latch = 0
         self.vbe.reset()
@@ -122,12 +119,12 @@ class Vga:
             attribute_index=self._attribute_index,
             attribute_data_next=self._attribute_data_next,
             attribute=bytes(self._attribute),
-            dac=bytes(self._dac),
-            dac_mask=self._dac_mask,
-            dac_index=self._dac_index,
-            dac_mode=self._dac_mode,
-            dac_component=self._dac_component,
-            dac_latch=self._dac_latch,
+            dac=bytes(self._dac.colours),
+            dac_mask=self._dac.mask,
+            dac_index=self._dac.index,
+            dac_mode=self._dac.mode,
+            dac_component=self._dac.component,
+            dac_latch=self._dac.latch,
             latch=self.window.latch,
             vbe=self.vbe.state(),
         )
@@ -144,8 +141,9 @@ class Vga:
         self._crtc_index, self._crtc = state.crtc_index, bytearray(state.crtc)
         self._attribute_index, self._attribute = state.attribute_index, bytearray(state.attribute)
         self._attribute_data_next = state.attribute_data_next
-        self._dac, self._dac_mask, self._dac_index = bytearray(state.dac), state.dac_mask, state.dac_index
-        self._dac_mode, self._dac_component, self._dac_latch = state.dac_mode, state.dac_component, state.dac_latch
+        dac = self._dac
+        dac.colours, dac.mask, dac.index = bytearray(state.dac), state.dac_mask, state.dac_index
+        dac.mode, dac.component, dac.latch = state.dac_mode, state.dac_component, state.dac_latch
         self._timing = None
         self.window.latch = state.latch
         self.vbe.restore(state.vbe)
@@ -244,37 +242,11 @@ class Vga:
         elif self._attribute_index & 0x1F >= 0x10 or not self._attribute_index & PALETTE_ADDRESS_SOURCE:
             _set(self._attribute, ATTRIBUTE_MASKS, self._attribute_index & 0x1F, value)
 
-    # DAC: 256 colours of three levels of 6 bits (8 if the VBE extension says so), read and written one at a time
-
     def _write_dac_mask(self, value: int) -> None:
-        self._dac_mask = value
-
-    def _start_dac(self, index: int, mode: int) -> None:
-        self._dac_index, self._dac_mode, self._dac_component = index, mode, 0
-        self._dac_latch = b""
-
-    def _read_dac(self) -> int:
-        level = self._dac[self._dac_index * 3 + self._dac_component]
-        self._next_component()
-        return level
+        self._dac.mask = value
 
     def _write_dac(self, value: int) -> None:
-        """Collect red, green and blue: a colour changes as a whole, on its third level."""
-        self._dac_latch += bytes([value & self._dac_levels])
-        if len(self._dac_latch) == 3:
-            self._dac[self._dac_index * 3 : self._dac_index * 3 + 3] = self._dac_latch
-            self._dac_latch = b""
-        self._next_component()
-
-    @property
-    def _dac_levels(self) -> int:
-        return 0xFF if self.vbe.state().eight_bit_dac else 0x3F
-
-    def _next_component(self) -> None:
-        self._dac_component += 1
-        if self._dac_component == 3:
-            self._dac_component = 0
-            self._dac_index = self._dac_index + 1 & 0xFF
+        self._dac.write(value, 0xFF if self.vbe.state().eight_bit_dac else SIX_BITS)
 
     # The window at A0000h
 
