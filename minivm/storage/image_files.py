@@ -37,7 +37,7 @@ def _why_not(error: OSError | ValueError, writes: bool) -> str:
         case errno.EACCES | errno.EPERM | errno.EROFS if writes:
             return "may not be written; attach it with ,ro or ,snapshot"
         case errno.EBUSY:
-            return "is a device that the host uses; unmount it, or attach it with ,ro or ,snapshot"
+            return "is in use, mounted or by another machine; end that, or attach it with ,ro or ,snapshot"
         case errno.EACCES | errno.EPERM:
             return "may not be read; change its permissions"
     return f"cannot be opened: {error.strerror}"

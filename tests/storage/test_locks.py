@@ -220,3 +220,41 @@ def test_qemu_does_not_write_an_image_that_we_hold(image, qemu, how):
         time.sleep(0.02)
     assert b'Failed to get "write" lock' in process.communicate()[1]
     disk.close()
+
+
+# -- block devices ------------------------------------------------------------------------------------------------
+@pytest.fixture
+def device(image):
+    """A block device over the image; without the rights to make one the test skips."""
+    program = shutil.which("losetup", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if program is None or os.geteuid() != 0:
+        pytest.skip("losetup is not installed, or not for this user")
+    made = subprocess.run([program, "-f", "--show", image], capture_output=True, text=True, check=False)
+    if made.returncode:
+        pytest.skip(f"no loop device: {made.stderr.strip()}")
+    yield made.stdout.strip()
+    subprocess.run([program, "-d", made.stdout.strip()], check=True)
+
+
+def test_a_block_device_is_an_image_with_one_writer(device, image):
+    writer = open_disk(device, medium="disk")
+    assert writer.sectors == 8192
+    for how, words in (("direct", "is in use, mounted or by another machine"), ("ro", "is writing to it")):
+        with pytest.raises(ImageError, match=words):
+            open_disk(device, **HOW[how])
+    writer.write(8191, b"x" * 512)
+    writer.close()
+    assert image.read_bytes()[-512:] == b"x" * 512
+    readers = [open_disk(device, **HOW[how]) for how in ("ro", "snapshot")]
+    with pytest.raises(ImageError, match="is reading it"):
+        open_disk(device)
+    for reader in readers:
+        reader.close()
+
+
+def test_a_block_device_that_the_host_holds_is_only_read(device):
+    holder = os.open(device, os.O_RDWR | os.O_EXCL)  # as a mount holds it
+    with pytest.raises(ImageError, match=r"is in use, mounted or by another machine; .*,ro or ,snapshot"):
+        open_disk(device)
+    open_disk(device, snapshot=True).close()
+    os.close(holder)
