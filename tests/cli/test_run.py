@@ -283,7 +283,7 @@ DISK_PROBE = """ mov ah, 8
 def test_drives_are_attached(minivm, sector, tmp_path, option, drive, count):
     more = tmp_path / "more.img"
     more.write_bytes(bytes(1_474_560))
-    extra = [option, more, option, f"{more},ro"][:2] if option == "--floppy" else [option, more, option, f"{more},ro"]
+    extra = [option, f"{more},snapshot", option, f"{more},ro"][: 2 if option == "--floppy" else 4]
     assert minivm("run", sector(DISK_PROBE.replace("DRIVE", drive)), *extra).status == count << 1 | 1
 
 
