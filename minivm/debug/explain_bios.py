@@ -55,7 +55,9 @@ _FUNCTIONS: dict[int, dict[int, str]] = {
         0x43: "write to {drive} by the packet at DS:SI", 0x44: "verify {drive} by the packet at DS:SI",
         0x45: "lock {drive}", 0x46: "eject {drive}", 0x47: "seek on {drive} by the packet at DS:SI",
         0x48: "what are the parameters of {drive}? They go to DS:SI", 0x49: "was the medium in {drive} changed?",
-        0x4E: "set the hardware of {drive}",
+        0x4A: "emulate a drive by a CD's image, as the packet at DS:SI says",
+        0x4B: "which CD was booted, function {al}? The packet goes to DS:SI", 0x4C: "boot a CD's image",
+        0x4D: "read the CD's boot catalogue, by the packet at DS:SI", 0x4E: "set the hardware of {drive}",
     },
     0x14: {
         0x00: "set up serial port {dx_d} with {al}", 0x01: "send {al_char} through serial port {dx_d}",
@@ -67,7 +69,8 @@ _FUNCTIONS: dict[int, dict[int, str]] = {
         0x87: "copy {cx_d} words by the descriptors at ES:SI",
         0x88: "how much memory is above 1 MiB? AX will be the KiB",
         0x89: "switch to protected mode", 0x90: "a device is busy", 0x91: "a device is ready",
-        0xC0: "where is the configuration table? ES:BX will point to it", 0xE8: "memory sizes, function {al}",
+        0xC0: "where is the configuration table? ES:BX will point to it",
+        0xC1: "where is the extended data area? ES will be its segment", 0xE8: "memory sizes, function {al}",
     },
     0x16: {
         0x00: "wait for a key; AH will be its scan code, AL its character",
@@ -83,7 +86,7 @@ _FUNCTIONS: dict[int, dict[int, str]] = {
         0x01: "set the ticks since midnight to CX={cx}, DX={dx}",
         0x02: "what time is it? CH, CL and DH will be hours, minutes and seconds in BCD", 0x03: "set the time",
         0x04: "what date is it? CX, DH and DL will be year, month and day in BCD", 0x05: "set the date",
-        0x06: "set the alarm", 0x07: "drop the alarm",
+        0x06: "set the alarm", 0x07: "drop the alarm", 0xB1: "PCI BIOS, function {al}",
     },
 }  # fmt: skip
 _BIG_MEMORY = {
@@ -139,6 +142,8 @@ def character(code: int) -> str:
 
 def drive_name(number: int) -> str:
     """Return the drive that the BIOS knows by this number."""
+    if number >= 0xE0:
+        return f"CD drive {number - 0xE0} (DL={number:02X}h)"
     kind, index = ("hard disk", number - 0x80) if number & 0x80 else ("diskette drive", number)
     return f"{kind} {index} (DL={number:02X}h)"
 

@@ -39,7 +39,7 @@ class DiskServices:
         self._drives = drives
         self._others = others
         self._transfers = Transfers(board)
-        self._extensions = DiskExtensions(board, drives, self._transfers, eject).functions
+        self.extensions = DiskExtensions(board, drives, self._transfers, eject)
         self._functions: dict[int, Service] = {
             0x02: self._read, 0x03: self._write, 0x04: self._verify, 0x05: self._format, 0x0C: self._seek,
             0x0D: _nothing, 0x09: _nothing, 0x10: _nothing, 0x11: _nothing, 0x14: _nothing, 0x16: self._changed,
@@ -65,7 +65,7 @@ class DiskServices:
                     call.cpu.ah = VERSION
 
     def _on_drive(self, call: Call, function: int) -> int:
-        extension, service = self._extensions.get(function), self._functions.get(function)
+        extension, service = self.extensions.functions.get(function), self._functions.get(function)
         if extension is None and service is None:
             call.unknown("INT 13h")
             return BAD_COMMAND

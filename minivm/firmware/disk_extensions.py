@@ -34,7 +34,7 @@ class DiskExtensions:
         self._board = board
         self._drives = drives
         self._transfers = transfers
-        self._eject_tray = eject
+        self.eject_tray = eject
         self.functions: dict[int, Service] = {
             0x41: self._present, 0x42: self._read, 0x43: self._write, 0x44: self._verify, 0x45: self._lock,
             0x46: self._eject, 0x47: self._seek, 0x48: self._parameters, 0x49: _change, 0x4E: self._hardware,
@@ -113,7 +113,7 @@ class DiskExtensions:
             return NOT_REMOVABLE
         if self._locks(place):
             return LOCKED
-        return OK if self._eject_tray is not None and self._eject_tray(place) else EJECT_FAILED
+        return OK if self.eject_tray is not None and self.eject_tray(place) else EJECT_FAILED
 
     def _hardware(self, call: Call, drive: Drive) -> int:
         """AH=4Eh: prefetching, transfer modes and DMA are taken without effect; no other drive is touched."""

@@ -242,6 +242,9 @@ def test_a_bios_call_is_told_with_its_function_and_values(real):
          "INT 13h, AH=02h: disk, read 1 sectors from hard disk 0 (DL=80h), cylinder 257, head 1, "
          "sector 2, to 0000:7E00"),
         (0x13, {"eax": 0, "edx": 0}, "INT 13h, AH=00h: disk, reset diskette drive 0 (DL=00h)"),
+        (0x13, {"eax": 0x4200, "edx": 0xE0},
+         "INT 13h, AH=42h: disk, read from CD drive 0 (DL=E0h) by the packet at DS:SI"),
+        (0x1A, {"eax": 0xB101}, "INT 1Ah, AH=B1h: clock, PCI BIOS, function 01h"),
         (0x16, {"eax": 0}, "INT 16h, AH=00h: keyboard, wait for a key; AH will be its scan code, AL its character"),
         (0x15, {"eax": 0xE820, "ebx": 0},
          "INT 15h, AX=E820h: system, the next entry of the memory map, to ES:DI; EBX is 00000000h"),

@@ -112,8 +112,7 @@ def test_an_empty_cd_drive_says_so(pc, cd, function):
 
 def test_locks_of_a_cd_are_counted_and_forbid_ejecting(pc, cd):
     ejected = []
-    extensions = pc.bios.disk_services._extensions[0x46].__self__
-    extensions._eject_tray = lambda index: ejected.append(index) or True
+    pc.bios.disk_services.extensions.eject_tray = lambda index: ejected.append(index) or True
     for _ in range(2):
         assert ask(pc, 0x45, CD, ax=0x4500) == (False, 0)
     assert ask(pc, 0x46, CD) == (True, 0xB1)
