@@ -205,7 +205,10 @@ class AtaChannel:
     @property
     def requesting(self) -> Unit | None:
         """The unit that asks for DMA, if one does."""
-        return next((unit for unit in self.units if unit is not None and unit.dma_direction), None)
+        first, second = self.units
+        if first is not None and first.dma_left:
+            return first
+        return second if second is not None and second.dma_left else None
 
     def _settle(self) -> None:
         """Drive INTRQ as the selected drive and nIEN say, and tell the bus master who asks for DMA."""
@@ -257,7 +260,8 @@ class CommandBlock:
         """Read the data register, or as many of the others as the access is wide."""
         channel = self._channel
         if offset == DATA:
-            return channel.read_data(size)
+            unit = channel.unit
+            return unit.read_data(size) if unit is not None and size > 1 else channel.read_data(size)
         if size == 1:
             return channel.read_register(offset)
         places = range(offset, min(offset + size, COMMAND_BYTES))

@@ -189,7 +189,7 @@ class AtaDisk:
             self._unit.offer(data, "sent")
 
     def _block_sent(self) -> None:
-        self._advance(self._block_sectors)
+        self._advance(len(self._unit.block) // SECTOR_BYTES)
         if self._left:
             self._offer_block()  # read ahead: the few hundred nanoseconds until DRQ are less than one access takes
         else:
