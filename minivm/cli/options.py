@@ -26,7 +26,7 @@ _FIELDS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("--append", "append", {"metavar": "TEXT", "help": "the kernel's command line"}),
     ("--serial", "serial", {"metavar": "WHERE", "action": "append",
                             "help": "where COM1 leads, given again COM2: stdio, none, file:PATH, unix:PATH"}),
-    ("--display", "display", {"metavar": "|".join(DISPLAYS), "help": "the text screen: shown if used, always, never"}),
+    ("--display", "display", {"metavar": "|".join(DISPLAYS), "help": "the screen: if used, text always, never; or how graphics are drawn"}),
     ("--engine", "engine", {"metavar": "|".join(ENGINES), "help": "what executes the guest"}),
     ("--rtc", "rtc", {"metavar": "DATE", "help": "the clock at power-on; 2026-01-01T00:00:00 if not given"}),
     ("--speed", "speed", {"metavar": "SPEED", "help": "1x (on a terminal), 0.1x, max (elsewhere)"}),

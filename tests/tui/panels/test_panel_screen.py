@@ -207,3 +207,37 @@ def test_the_click_that_gives_the_focus_is_not_the_guests(play_panel, card, mous
 def test_movements_of_a_busy_moment_are_one():
     moves = [MouseEvent(1, 2), MouseEvent(3, 4), MouseEvent(press=("left",)), MouseEvent(5, 0), MouseEvent(wheel=1)]
     assert _joined(moves) == [MouseEvent(4, 6), MouseEvent(press=("left",)), MouseEvent(5, 0, 1)]
+
+
+LISTENS = """ cli
+ mov ax, 0A864h
+ call send
+ mov ax, 0D464h
+ call send
+ mov ax, 0F460h
+ call send
+rest: jmp rest
+send: push ax
+full: in al, 64h
+ test al, 2
+ jnz full
+ pop ax
+ mov dx, 60h
+ or dl, al
+ mov al, ah
+ out dx, al
+ ret"""
+"""Switches the mouse on at the 8042 and lets it report; nobody reads what it sends."""
+
+
+def test_a_guest_that_switches_its_mouse_on_gets_its_packets(play_panel, guest_of):
+    async def scenario(stage):
+        await stage.do(lambda debugger: debugger.resume(20))
+        mouse = stage.session.machine.devices["mouse"]
+        assert mouse.reporting
+        await hover(stage, (20, 10), (22, 10), (22, 12))
+        state = await stage.do(lambda debugger: mouse.state())
+        assert state.output[-3:] == bytes((0x08, 16, 0))  # the first packet is on its way
+        assert [(step.dx, step.dy) for step in state.steps] == [(0, -32)]
+
+    play_panel(ScreenPanel(), scenario, guest_of(LISTENS))
