@@ -59,6 +59,16 @@ def test_a_flat_window_needs_no_trap_a_pixel(name: str, flat: bool, tmp_path: Pa
     assert bool(trapped) != flat
 
 
+@pytest.mark.parametrize("name", ["mode_x", "mode_04h", "text", "vbe_32"])
+def test_a_clone_shows_the_same_and_draws_on(name: str, tmp_path: Path) -> None:
+    with minivm.boot(assemble(name, tmp_path).read_bytes(), memory="8M") as vm:
+        vm.run(ms=25)
+        with vm.clone() as other:
+            assert other.devices["vga"].picture() == vm.devices["vga"].picture()
+            assert other.run(ms=5000).reason == vm.run(ms=5000).reason == "halted"
+            assert other.devices["vga"].picture() == vm.devices["vga"].picture()
+
+
 class Qemu:
     """A QEMU that has drawn a demo; it can be asked for its picture."""
 

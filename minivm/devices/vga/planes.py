@@ -83,6 +83,9 @@ class Planes:
         if self._single >= 0 and 0 <= at <= self._length - size:
             self._put_single(at, size, value)
             return
+        if size == 1 and 0 <= at < self._length:
+            self._put(at, value & 0xFF)
+            return
         for _ in range(size):
             if 0 <= at < self._length:
                 self._put(at, value & 0xFF)
