@@ -168,6 +168,7 @@ def spoiled(row, at, value):
         ([validation(), entry(block=0xFFFF_FFFF)], "image lies past its end"),
         ([validation(), entry(sectors=0x131, block=24)], "image lies past its end"),
         ([validation(), entry(segment=0x9F00, sectors=40)], "does not fit into memory at 9F00h"),
+        ([validation(), entry(segment=0x9FA1, sectors=1)], "does not fit into memory at 9FA1h"),
         ([validation(), entry(segment=0x10)], "does not fit into memory at 0010h"),
         ([validation(), entry(4)], "no partition"),
     ],

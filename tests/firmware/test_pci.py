@@ -6,6 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from minivm.core.pci import Bar, ConfigSpace, header
+from minivm.core.register_file import MaskedRegister
 from minivm.firmware import pci_bios
 
 PM_BLOCK = 0x600
@@ -24,6 +26,31 @@ def test_post_places_every_window_and_switches_it_on(pc, chips):
 def test_post_may_place_the_windows_again(pc, chips):
     pc.bios.post()
     assert chips.windows == [0xC000, 0xE000_0000, 0x600]
+
+
+def test_post_places_the_largest_windows_first_and_wide_ones_below_4_gib(pc, chips):
+    wide = MaskedRegister(0x20, 4, 0x04, writable=0xFFFE_0000), MaskedRegister(0x24, 4, 0xFF, writable=0xFFFF_FFFF)
+    card = ConfigSpace(
+        (*header(vendor=0x8086, device=0x100E, class_code=0x020000, interrupt_pin=1),
+         MaskedRegister(0x04, 2, writable=7), MaskedRegister(0x3C, 1, writable=0xFF), *wide),
+        bars=(Bar(0, 0x1000), Bar(1, 0x40, io=True), Bar(2, 0x1_0000), Bar(3, 0x100, io=True), Bar(6, 0x800)),
+    )  # fmt: skip
+    chips.functions[3, 0] = card
+    pc.bios.post()
+    bars = [card.read(0x10 + 4 * number, 4) for number in range(6)]
+    assert bars == [0xE104_0000, 0xC101, 0xE103_0000, 0xC001, 0xE100_0004, 0]
+    assert card.read(0x30, 4) == 0xE104_1000
+    assert (chips.windows[0], card.read(0x04, 2), card.read(0x3C, 1)) == (0xC140, 3, 11)
+
+
+def test_a_window_that_finds_no_room_stays_off(pc, chips):
+    chips.functions[3, 0] = card = ConfigSpace(
+        (*header(vendor=0x8086, device=0x100E, class_code=0x020000), MaskedRegister(0x04, 2, writable=7)),
+        bars=(Bar(0, 1 << 29),),
+    )
+    pc.bios.post()
+    assert card.window(0) is None
+    assert "no room for 20000000h addresses" in pc.trace[-1]
 
 
 def test_post_leaves_the_host_bridge_on(pc, chips):
