@@ -151,7 +151,7 @@ class Side:
 def copy(old: Machine, new: Machine) -> None:
     """Make `new`, of the same configuration, the machine that `old` is: RAM, disks, processor and devices."""
     pages = {*old.memory.used(), *new.memory.used()}
-    new.memory.put_pages({page: old.memory.read(page * _PAGE, _PAGE) for page in pages})
+    new.memory.put_pages({page: bytes(old.memory.view[page * _PAGE : (page + 1) * _PAGE]) for page in pages})
     for name, disk in old.disks.items():
         new.disks[name].restore_changes(disk.changes())
     new.restore(old.state())

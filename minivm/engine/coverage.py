@@ -102,7 +102,7 @@ class Coverage:
         self._uc.flush_code()
 
     def _note_host_write(self, start: int, end: int) -> None:
-        for address in range(start, end):
+        for address in range(start, min(end, self._cell.size)):  # the cards' memory has no marks
             self._marks[address] |= WRITTEN
 
     def _make_callback(self) -> Any:
