@@ -3,12 +3,9 @@
 A graphics mode is shown as half blocks (`minivm/tui/panels/pixels.py`).
 """
 
-import re
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import cast
 
-from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -17,7 +14,6 @@ from textual.geometry import Region
 from textual.reactive import reactive
 from textual.strip import Strip
 
-from minivm.core import cp437
 from minivm.core.picture import Picture
 from minivm.core.record import record
 from minivm.core.screen import TextScreen
@@ -26,6 +22,7 @@ from minivm.pictures.monitor import Monitor, shows_pixels, words_of
 from minivm.tui.hand import Hand
 from minivm.tui.keyboard import events_for
 from minivm.tui.panel import Panel
+from minivm.tui.panels.characters import blinking_rows, changed_rows, first_shown, segments, shape
 from minivm.tui.panels.listing import painted
 from minivm.tui.panels.pixels import Pixels, changed_lines, line_of, pixels_of
 from minivm.tui.search import spans
@@ -34,7 +31,6 @@ from minivm.tui.session import View
 BLINK_S = 0.4
 TEXT_CELL = 8, 16
 """A character's width and height in what a mouse counts."""
-_RUN = re.compile(rb"(.)\1*", re.DOTALL)
 
 
 @record
@@ -102,12 +98,12 @@ class ScreenPanel(Panel, can_focus=True):
             return
         self.screen_shown = new
         origin = self._wanted_origin(new)
-        self._blink_rows = _blinking_rows(new)
-        if old is None or origin != self._origin or _shape(old) != _shape(new):
+        self._blink_rows = blinking_rows(new)
+        if old is None or origin != self._origin or shape(old) != shape(new):
             self._origin = origin
             self.refresh()
         else:
-            self._refresh_rows(_changed_rows(old, new))
+            self._refresh_rows(changed_rows(old, new))
 
     def _show_pixels(self, picture: Picture) -> None:
         """Draw the rows of half blocks that have changed."""
@@ -234,7 +230,7 @@ class ScreenPanel(Panel, can_focus=True):
         row = y + top
         if not 0 <= row < screen.rows:
             return Strip.blank(width, base)
-        segments = _segments(
+        parts = segments(
             screen,
             row,
             range(max(left, 0), min(left + width, screen.columns)),
@@ -242,8 +238,8 @@ class ScreenPanel(Panel, can_focus=True):
             blink_on=self.blink_on,
         )
         if left < 0:
-            segments.insert(0, Segment(" " * -left, base))
-        strip = Strip(segments)
+            parts.insert(0, Segment(" " * -left, base))
+        strip = Strip(parts)
         if self.wanted:
             strip = painted(strip, spans(strip.text, self.wanted), Style(reverse=True, underline=True))
         return strip.adjust_cell_length(width, base)
@@ -254,8 +250,8 @@ class ScreenPanel(Panel, can_focus=True):
     def _wanted_origin(self, screen: TextScreen) -> tuple[int, int]:
         """Return the first row and column to show: centred, or where the cursor is when not all fits."""
         return (
-            _first(screen.rows, self.size.height, screen.cursor_row if screen.cursor_visible else 0),
-            _first(screen.columns, self.size.width, screen.cursor_column if screen.cursor_visible else 0),
+            first_shown(screen.rows, self.size.height, screen.cursor_row if screen.cursor_visible else 0),
+            first_shown(screen.columns, self.size.width, screen.cursor_column if screen.cursor_visible else 0),
         )
 
     def _blink(self) -> None:
@@ -271,63 +267,3 @@ class ScreenPanel(Panel, can_focus=True):
         regions = [Region(0, row - top, self.size.width, 1) for row in rows if 0 <= row - top < self.size.height]
         if regions:
             self.refresh(*regions)
-
-
-def _first(length: int, room: int, cursor: int) -> int:
-    if length <= room:
-        return -((room - length) // 2)
-    return max(0, min(cursor - room + 2, length - room))
-
-
-def _shape(screen: TextScreen) -> tuple[object, ...]:
-    return screen.columns, screen.rows, screen.palette, screen.blink_enabled
-
-
-def _changed_rows(old: TextScreen, new: TextScreen) -> set[int]:
-    width = new.columns
-    rows = {
-        row
-        for row, start in enumerate(range(0, len(new.characters), width))
-        if old.characters[start : start + width] != new.characters[start : start + width]
-        or old.attributes[start : start + width] != new.attributes[start : start + width]
-    }
-    return rows | {old.cursor_row, new.cursor_row}
-
-
-def _blinking_rows(screen: TextScreen) -> frozenset[int]:
-    width = screen.columns
-    rows = {screen.cursor_row} if screen.cursor_visible else set()
-    if screen.blink_enabled and any(attribute & 0x80 for attribute in screen.attributes):
-        rows |= {place // width for place, attribute in enumerate(screen.attributes) if attribute & 0x80}
-    return frozenset(rows)
-
-
-def _segments(screen: TextScreen, row: int, columns: range, *, cursor: bool, blink_on: bool) -> list[Segment]:
-    """Return one row as runs of one style."""
-    start = row * screen.columns
-    span = slice(start + columns.start, start + columns.stop)
-    text = cp437.decode(screen.characters[span])
-    found: list[Segment] = []
-    for first, end in _runs(screen.attributes[span], screen.cursor_column - columns.start if cursor else None):
-        cell = screen.cell(row, columns.start + first)
-        at_cursor = cursor and columns.start + first == screen.cursor_column
-        style = _style(screen.palette[cell.foreground], screen.palette[cell.background], cell.underlined, at_cursor)
-        found.append(Segment(" " * (end - first) if cell.blinks and not blink_on else text[first:end], style))
-    return found
-
-
-def _runs(attributes: bytes, cursor: int | None) -> Iterator[tuple[int, int]]:
-    """Yield where runs of one attribute begin and end; the cursor's column is a run of its own."""
-    for match in _RUN.finditer(attributes):
-        first, end = match.span()
-        if cursor is not None and first <= cursor < end:
-            pieces = (first, cursor), (cursor, cursor + 1), (cursor + 1, end)
-            yield from (piece for piece in pieces if piece[0] < piece[1])
-        else:
-            yield first, end
-
-
-@lru_cache(maxsize=1024)
-def _style(foreground: tuple[int, int, int], background: tuple[int, int, int], underlined: bool, cursor: bool) -> Style:
-    front, back = (background, foreground) if cursor else (foreground, background)
-    return Style(color=Color.from_rgb(*front), bgcolor=Color.from_rgb(*back), underline=underlined)
