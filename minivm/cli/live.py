@@ -225,7 +225,8 @@ class LiveFace:
         text = "".join(
             f"\x1b[{top + number};{left}H{line[:columns]}" for number, line in enumerate(box) if top + number <= rows
         )
-        self._terminal.write(f"\x1b[?25l\x1b[0;7m{text}\x1b[0m")
+        erase = self._pictures.erase() if self._pictures is not None else ""  # Kitty's would lie over the text
+        self._terminal.write(f"{erase}\x1b[?25l\x1b[0;7m{text}\x1b[0m")
 
     # -- the screen ---------------------------------------------------------------------------------------------
     def _redraw(self) -> None:

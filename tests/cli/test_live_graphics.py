@@ -129,6 +129,17 @@ def test_help_goes_over_the_picture_and_away(painted):
     one.until(lambda one: "reset" not in one.screen.text() and one.screen.text().count("▀") == 77 * 29)
 
 
+def test_help_is_not_behind_kittys_picture(painted):
+    one = painted(KITTY)
+    one.until(lambda one: "\x1b_Ga=T" in one.seen)
+    one.type("\x01h")
+    one.shows("press the reset button")
+    assert one.seen.rindex(ERASE) > one.seen.rindex("\x1b_Ga=T")
+    before = len(one.seen)
+    one.type(" ")
+    one.until(lambda one: "\x1b_Ga=T" in one.seen[before:])
+
+
 def test_a_way_can_be_asked_for(painted):
     painted(None, "--display", "kitty").until(lambda one: "\x1b_Ga=T" in one.seen)
     painted(None, "--display", "blocks", NO_COLOR="1").until(lambda one: "\x1b[?2026l" in one.seen)
