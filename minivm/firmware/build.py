@@ -30,7 +30,6 @@ def _assemble(source: str, size_bytes: int) -> bytes:
         for height in (8, 14, 16):
             Path(folder, f"font8x{height}.bin").write_bytes(font.table(height))
         Path(folder, "font8x8lo.bin").write_bytes(font.table(8)[:1024])
-        Path(folder, "font8x8hi.bin").write_bytes(font.table(8)[1024:])
         output = Path(folder, "rom.bin")
         command = ["nasm", "-f", "bin", f"-I{folder}/", "-o", str(output), str(HERE / source)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -54,8 +54,6 @@ class Fonts:
     def load_rom(self, block: int, height: int) -> None:
         """Load the ROM's font of 8, 14 or 16 lines."""
         glyphs = self._board.load_bytes(self._segment, self._places[height], 256 * height)
-        if height == 8:  # the PC's ROM had only the lower half at its famous address, so it is in two pieces
-            glyphs = glyphs[:1024] + self._board.load_bytes(self._segment, self._rom.font_8x8_upper, 1024)
         self._load(block, 0, height, glyphs)
 
     def point_at(self, height: int) -> None:

@@ -97,7 +97,8 @@ EOI             equ 20h
 ; ---------------------------------------------------------------------------------------------- fonts and tables
 font_8x14:      incbin "font8x14.bin"
 font_8x16:      incbin "font8x16.bin"
-font_8x8_upper: incbin "font8x8hi.bin"
+font_8x8:       incbin "font8x8.bin"    ; whole, for graphics modes; its lower half also stands where the PC had it
+font_8x8_upper  equ font_8x8 + 1024
 
         AT_OFFSET 4000h
 fixed_disk_tables:              ; filled by POST, one row of 16 bytes for each of the two first hard disks (INT 41h, 46h)
@@ -984,7 +985,7 @@ video_parameters:               ; INT 1Dh: the 6845's registers for 40 columns, 
         AT_OFFSET 0F859h
         jmp system_services
         AT_OFFSET 0FA6Eh
-font_8x8:       incbin "font8x8lo.bin"
+        incbin "font8x8lo.bin"
         AT_OFFSET 0FE6Eh
         jmp time_services
         AT_OFFSET 0FEA5h

@@ -251,7 +251,10 @@ def test_font_information_points_into_the_rom(pc):
     letter = pc.memory.read(0xF0000 + pc.cpu.bp + 16 * ord("A"), 16)
     assert any(letter)
     pc.interrupt(0x10, ax=0x1130, bx=0x0300)
-    assert pc.cpu.bp == 0xFA6E
+    whole = pc.memory.read(0xF0000 + pc.cpu.bp, 2048)
+    assert whole[:1024] == pc.memory.read(0xFFA6E, 1024)
+    pc.interrupt(0x10, ax=0x1130, bx=0x0400)
+    assert whole[1024:] == pc.memory.read(0xF0000 + pc.cpu.bp, 1024)
 
 
 def test_a_font_of_the_caller_reaches_plane_2(pc):

@@ -140,6 +140,14 @@ def test_a_character_is_drawn_from_the_font_and_read_back(pc, mode):
     assert pc.video(0x0800, bx=0).al == 0x41
 
 
+@pytest.mark.parametrize("mode", GRAPHICS)
+def test_the_whole_code_page_can_be_drawn(flat_pc, mode):
+    flat_pc.video(mode)
+    flat_pc.video(0x09DB, bx=1, cx=1)  # a full block
+    assert lit(flat_pc) == {(x, y) for x in range(8) for y in range(MODE_REGISTERS[mode].character_height)}
+    assert flat_pc.video(0x0800, bx=0).al == 0xDB
+
+
 @pytest.mark.parametrize("mode", [4, 6, 0x12, 0x13])
 def test_teletype_writes_the_colour_in_bl_and_scrolls(pc, mode):
     pc.video(mode)
