@@ -68,7 +68,7 @@ def test_no_bytes_are_lost_doubled_or_harmful(pieces):
 
 def test_an_answer_of_the_terminal_is_no_key_and_waits_for_its_end():
     decoder = Decoder()
-    assert list(decoder.feed(b"a\x1b_Gi=31;O"))[0].raw == b"a"
+    assert [press.raw for press in decoder.feed(b"a\x1b_Gi=31;O")] == [b"a"]
     assert decoder.in_answer
     answer, key = decoder.feed(b"K\x1b\\b")
     assert (answer.raw, answer.events, key.raw) == (b"\x1b_Gi=31;OK\x1b\\", (), b"b")
