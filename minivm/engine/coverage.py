@@ -88,6 +88,11 @@ class Coverage:
         ran = int.from_bytes(self.ran(physical, length), "little") * EXECUTED
         return (int.from_bytes(marks, "little") | ran).to_bytes(length, "little")
 
+    @property
+    def notes_accesses(self) -> bool:
+        """True while reads and writes are noted."""
+        return bool(self._hooks)
+
     def note_accesses(self, wanted: bool) -> None:
         """Note reads and writes from now on, or no longer; marks stay. The engine must not be running."""
         if wanted == bool(self._hooks):

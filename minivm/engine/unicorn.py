@@ -23,8 +23,9 @@ from minivm.engine.bursts import Bursts
 from minivm.engine.cpustate import CR0_PG, HF_INHIBIT_IRQ, IF, CpuHead, Registers
 from minivm.engine.delivery import Fault
 from minivm.engine.entrance import Entrance
+from minivm.engine.far_returns import FarReturns
 from minivm.engine.mapping import PhysicalMap
-from minivm.engine.paging import peek_bytes
+from minivm.engine.paging import peek_bytes, walk
 from minivm.engine.port_rights import PortRights
 from minivm.engine.power_on import RAW_REGISTERS, SYSTEM_CALL_MSRS, power_on
 from minivm.engine.running import HF2_NMI_MASK, RunGear
@@ -100,9 +101,11 @@ class UnicornEngine:
         self._traps = traps = Traps(self, uc, booking, ExceptionFields(self._head, self._places))
         self._entrance = entrance = Entrance(uc, cpu, cell)
         self._watch = watch = MemoryWatch(uc, self.space, cell, self._no_exit_request(), self._is_careful)
+        self._far_returns = FarReturns(uc, cpu, self._peek_code, lambda linear: walk(self, linear).physical)
         self._steps = steps = StepGear(
             uc=uc, cpu=cpu, cell=cell, thunk=thunk, entrance=entrance, booking=booking, tlb=tlb, traps=traps,
-            watch=watch, unsound=UnsoundCode(uc, cpu, self._peek_code, native=thunk.native),
+            watch=watch,
+            unsound=UnsoundCode(uc, cpu, self._peek_code, far_returns=self._far_returns, native=thunk.native),
             port_rights=PortRights(self, uc, self._peek_code, traps.fail, native=thunk.native),
             most_translated=most_translated,
         )  # fmt: skip
@@ -328,7 +331,12 @@ class UnicornEngine:
         It hears ("read" | "write", address, size, value) while the instruction executes.
         """
         self._watch.set(ranges, listener)
+        self._see_hooked_reads()
         self._steps.translate_entered_block()  # all translations are gone
+
+    def _see_hooked_reads(self) -> None:
+        noted = self.coverage is not None and self.coverage.notes_accesses
+        self._far_returns.wanted = noted or self._watch.reads
 
     def set_careful(self, careful: Careful | None, ends: Callable[[], bool] | None = None) -> None:
         """Execute the blocks of which `careful` says so in the step gear, where `notice` acts at once.
@@ -351,6 +359,7 @@ class UnicornEngine:
         if self.coverage is None:
             self.coverage = Coverage(self._uc, self.space.memory, self.thunk)
         self.coverage.note_accesses(reads)
+        self._see_hooked_reads()
         self._steps.translate_entered_block()  # all translations are gone
 
     def count_instructions(self, wanted: bool = True) -> None:

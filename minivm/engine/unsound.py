@@ -23,6 +23,7 @@ from typing import Any
 
 from minivm.engine import library
 from minivm.engine.cpustate import ARITHMETIC, CC_OP_EFLAGS, CpuHead, Registers
+from minivm.engine.far_returns import FarReturns
 
 LOOPE, LOOPNE, LONGEST_PREFIXES = 0xE1, 0xE0, 14
 _PREFIXES = frozenset((0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x66, 0x67, 0xF0, 0xF2, 0xF3, *range(0x40, 0x50)))
@@ -94,9 +95,21 @@ def _behind_others(code: bytes, at: int) -> int:
 
 
 class UnsoundCode:
-    """The mended places of one engine; `read` returns code at a linear address, or less than asked for."""
+    """The mended places of one engine; `read` returns code at a linear address, or less than asked for.
 
-    def __init__(self, uc: library.Uc, cpu: Registers, read: Callable[[int, int], bytes], *, native: bool) -> None:
+    `far_returns` mends what only a hook on memory makes unsound.
+    """
+
+    def __init__(
+        self,
+        uc: library.Uc,
+        cpu: Registers,
+        read: Callable[[int, int], bytes],
+        *,
+        far_returns: FarReturns | None = None,
+        native: bool,
+    ) -> None:
+        self._far_returns = far_returns
         self._uc = uc
         self._cpu = cpu
         self._read = read
@@ -117,11 +130,14 @@ class UnsoundCode:
             self._uc.unhook(self._mended.pop(place))
         for place in new:
             self._hook(place)
-        return bool(new or old)
+        returns = self._far_returns is not None and self._far_returns.mend(address, code)
+        return bool(new or old or returns)
 
     def mend_unseen(self, address: int) -> None:
         """Hook whatever may have to be mended behind `address`: of a new engine's first block Unicorn tells nobody."""
         code = self._read(address, FIRST_LOOK_BYTES)
+        if self._far_returns is not None:
+            self._far_returns.mend_unseen(address, code)
         for at in range(len(code)):
             if code[at] in (LOOPE, LOOPNE) or code[at : at + 2] == _COMPARE_AND_EXCHANGE:
                 self._hook((address + _behind_others(code, at), address + at))

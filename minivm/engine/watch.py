@@ -82,6 +82,11 @@ class MemoryWatch:
         """True while anything is watched."""
         return bool(self._ranges)
 
+    @property
+    def reads(self) -> bool:
+        """True while reads are watched."""
+        return any(one.reads for one in self._ranges)
+
     def set(self, ranges: Iterable[Range], listener: Access | None) -> None:
         """Watch these ranges and no others; the engine must not be running."""
         self._forget()
