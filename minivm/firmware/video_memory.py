@@ -62,7 +62,8 @@ class VideoMemory:
     def __init__(self, board: Board) -> None:
         self._board = board
         found = card(board)
-        self._flat = None if found is None else found.base
+        # a guest may have put the card's window over RAM, which wins
+        self._flat = None if found is None or found.base < board.space.memory.size else found.base
         self._open = False
 
     @property

@@ -48,7 +48,8 @@ class VideoPc:
         self.ports.map(0x1CE, 4, self.card.vbe, width=2, name="vbe")
         self.space.mmio.map(0xA0000, 0x20000, self.card.window, width=4, name="window")
         if flat:
-            self.ports.map(0xCF8, 8, FakePci(FRAMEBUFFER), width=4, name="pci")
+            self.pci = FakePci(FRAMEBUFFER)
+            self.ports.map(0xCF8, 8, self.pci, width=4, name="pci")
             self.space.show(Region(FRAMEBUFFER, CARD_BYTES, True, self.memory.size - FRAMEBUFFER))
         self.bios = Bios(
             cpu=self.cpu, space=self.space, ports=self.ports, clock=self.clock, trace=self.trace.append

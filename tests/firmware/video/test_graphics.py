@@ -226,6 +226,27 @@ def test_the_cga_has_two_palettes_and_a_background(flat_pc, colours):
     assert seen == [BLUE, *(cyan_magenta_grey if colours else green_red_brown)]
 
 
+def test_the_background_may_be_bright(flat_pc):
+    flat_pc.video(0x04)
+    flat_pc.video(0x0B00, bx=0x0009)
+    assert flat_pc.pixel(0, 0) == (0x15, 0x15, 0x3F)
+
+
+def test_a_framebuffer_over_ram_leaves_the_ram_alone(flat_pc):
+    flat_pc.pci.registers[0x10] = 0x0010_0008
+    flat_pc.memory.write(0x100000, b"\xa5" * 0x10000)
+    flat_pc.video(0x12)
+    put(flat_pc, 1, 1, 15)
+    assert lit(flat_pc) == {(1, 1)}
+    assert flat_pc.memory.read(0x100000, 0x10000) == b"\xa5" * 0x10000
+
+
+def test_the_bridge_keeps_the_address_that_the_guest_has_written(flat_pc):
+    flat_pc.ports.write(0xCF8, 4, 0x8000_1234)
+    flat_pc.video(0x12)
+    assert flat_pc.ports.read(0xCF8, 4) == 0x8000_1234
+
+
 def test_text_mode_comes_back_with_its_font(pc):
     font = pc.card.state()
     assert font.sequencer[4] == 2
