@@ -13,8 +13,8 @@ SIGNATURE = 0x0000_0663
 VENDOR = b"AuthenticAMD"
 BRAND = b"MiniVM virtual CPU"
 
-# leaf 1, EDX: FPU DE PSE TSC MSR PAE CX8 SEP PGE CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2
-_FEATURES_EDX = sum(1 << bit for bit in (0, 2, 3, 4, 5, 6, 8, 11, 13, 15, 16, 17, 19, 23, 24, 25, 26))
+# leaf 1, EDX: FPU DE PSE TSC MSR PAE CX8 SEP MTRR PGE CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2
+_FEATURES_EDX = sum(1 << bit for bit in (0, 2, 3, 4, 5, 6, 8, 11, 12, 13, 15, 16, 17, 19, 23, 24, 25, 26))
 # leaf 1, ECX: SSE3 CX16
 _FEATURES_ECX = 1 << 0 | 1 << 13
 # leaf 80000001h, EDX: SYSCALL NX LM; ECX: LAHF in 64-bit mode
