@@ -168,6 +168,19 @@ def debian_file() -> Callable[[str], bytes]:
     return part
 
 
+@pytest.fixture
+def partitioned_disk(tmp_path: Path) -> Path:
+    """Return a hard disk of two partitions; the first has a FAT file system with words.txt."""
+    image, words = tmp_path / "partitioned.img", tmp_path / "words.txt"
+    image.write_bytes(bytes(8 << 20))
+    words.write_text("from a partition\n")
+    layout = "label: dos\nstart=63, size=8064, type=6\nstart=8127, size=8064, type=83\n"
+    run_tool("sfdisk", "-q", image, stdin=layout)
+    run_tool("mkfs.fat", "-F", "16", "-s", "1", "--offset", 63, "-h", 63, image, 4032)
+    run_tool("mcopy", "-i", f"{image}@@{63 * 512}", words, "::")
+    return image
+
+
 @pytest.fixture(autouse=True, params=["plain", pytest.param("replayed", marks=pytest.mark.slow)])
 def replay_of_every_run(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
