@@ -34,6 +34,7 @@ from minivm.testing.strategies import (
     snapshots,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of a whole snapshot that was found
 FEW = settings(max_examples=40, suppress_health_check=list(HealthCheck))
 MANY = settings(max_examples=100, suppress_health_check=list(HealthCheck))
 WITHOUT_SHRINKING = settings(max_examples=2000, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
