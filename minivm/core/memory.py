@@ -241,7 +241,8 @@ class AddressSpace:
     def region_at(self, address: int, length: int = 1) -> Region | None:
         """Return the region that holds all of [address, address + length), or None."""
         for region in self.regions:
-            if region.base <= address and address + length <= region.end:
+            base = region.base
+            if base <= address and address + length <= base + region.length:
                 return region
         return None
 

@@ -8,6 +8,8 @@ interrupts in service (ISR) let through, and raises INT; the CPU acknowledges, w
 an end of interrupt (EOI).
 """
 
+from functools import partial
+
 from minivm.core.device import Line, Wire
 from minivm.core.record import names, record
 from minivm.errors import WiringError
@@ -127,6 +129,8 @@ class Pic:
     def irr(self) -> int:
         """The interrupt request register: what asks for service, masked or not."""
         level_triggered = 0xFF if self.icw1 & ICW1_LTIM else self.elcr
+        if not level_triggered:
+            return self.edges
         return (self.lines & level_triggered) | (self.edges & ~level_triggered)
 
     # --- Ports -------------------------------------------------------------------------------------------------
@@ -216,8 +220,9 @@ class Pic:
         if not mask:
             return 8
         first = (self.lowest + 1) & 7
-        rotated = (mask >> first) | (mask << (8 - first)) & 0xFF
-        return (rotated & -rotated).bit_length() - 1
+        if first:
+            mask = (mask >> first) | (mask << (8 - first)) & 0xFF
+        return (mask & -mask).bit_length() - 1
 
     def _level_at(self, rank: int) -> int:
         return (self.lowest + 1 + rank) & 7
@@ -228,11 +233,13 @@ class Pic:
 
     def _best_request(self) -> int | None:
         """Return the level that INT asks service for."""
+        if not self.lines:
+            return None
         requests = self.irr & ~self.imr
         if not requests or self.awaited != OPERATIONAL:
             return None
         rank = self._rank(requests)
-        level = self._level_at(rank)
+        level = (self.lowest + 1 + rank) & 7
         if self.isr:
             in_service = self._rank(self._blockers())
             if rank > in_service or (rank == in_service and not self._nests_in_itself(level)):
@@ -351,7 +358,7 @@ class PicPair:
 
     def __init__(self, output: Line) -> None:
         self.master = Pic(output, is_master=True)
-        self.slave = Pic(Wire(self.master.line(CASCADE_IR).set), is_master=False)
+        self.slave = Pic(Wire(partial(self.master.drive, 1 << CASCADE_IR)), is_master=False)
         self.elcr = EdgeLevelControl(self.master, self.slave)
 
     def line(self, irq: int) -> Line:

@@ -63,6 +63,8 @@ class Accesses:
                 self._aim()
             if port in self._bursting and self.listener is None and self.before is None:
                 self.reads += self._bursts.after_in(port, size)
+                if self._clock.next_due < self._cell.limit:
+                    self._aim()
             return value
         except BaseException as error:
             self._fail(error)
@@ -82,6 +84,8 @@ class Accesses:
                 self._aim()
             if port in self._bursting and self.listener is None and self.before is None:
                 self.writes += self._bursts.after_out(port, size)
+                if self._clock.next_due < self._cell.limit:
+                    self._aim()
         except BaseException as error:
             self._fail(error)
 

@@ -1,19 +1,19 @@
 """REP INS and REP OUTS in bursts: a disk's data port is read 256 times for each sector, with one trap.
 
 A chip may say how many of the next accesses of its port have no effect but to move data (`BurstPort`). After an access
-from such an instruction, these are done here, and the processor is left as if it had done them one by one: the same
-registers, the same ticks, the same count of accesses. So a burst ends before anything could come between two of them:
-an alarm, the end of the run, the end of a page.
+from such an instruction, these are done here, then the one behind them, which has an effect, at its own time. The
+processor is left as if it had done them one by one: the same registers, the same ticks, the same count of accesses. So
+a burst ends before anything could come between two of them: an alarm, the end of the run, the end of a page.
 """
 
 from collections.abc import Callable
 from typing import Protocol
 
-from minivm.core.bus import Bus
+from minivm.core.bus import Bus, Mapping
 from minivm.core.clock import Clock
 from minivm.core.memory import PAGE, Region
 from minivm.engine.booking import IO_TICKS
-from minivm.engine.cpustate import CR0_PG, DS, ES, HF_CS64, HF_TF, RCX, RDI, RSI
+from minivm.engine.cpustate import CR0_PG, DS, ES, HF_CS32, HF_CS64, HF_TF, RCX, RDI, RSI
 from minivm.engine.paging import Fault, Processor, peek_bytes, walk
 from minivm.engine.thunk import BlockCell
 
@@ -21,6 +21,7 @@ INS, OUTS = (0x6C, 0x6D), (0x6E, 0x6F)
 _REPEATS = (0xF2, 0xF3)
 _OPERAND_SIZE, _ADDRESS_SIZE = 0x66, 0x67
 _LONGEST_INSTRUCTION = 15
+_CODE_WIDTH = HF_CS32 | HF_CS64
 
 
 class BurstPort(Protocol):
@@ -63,7 +64,9 @@ class Bursts:
         self.ports = ports.bursts
         self._clock, self._cell = clock, cell
         self._processor, self._space, self._idle = processor, processor.space, idle
-        self._head = processor.cpu.head
+        self._head = head = processor.cpu.head
+        self._regs = head.regs  # views of it, since to look them up takes longer than to read them
+        self._indexed = {RDI: head.segs[ES], RSI: head.segs[DS]}
         self._decoded: dict[tuple[bytes, int], StringInstruction] = {}
 
     def after_in(self, port: int, size: int) -> int:
@@ -79,8 +82,19 @@ class Bursts:
         data = source.read_burst(port - mapping.base, size, most) if size <= mapping.width else None
         if not data:
             return 0
+        count = len(data) // size
+        if count < most:
+            self._leave(instruction, RDI, size, count + 1)
+            data += self._behind_burst(mapping, port, size)
+        else:
+            self._leave(instruction, RDI, size, count)
         self._space.put(region, physical, data)
-        return self._leave(instruction, RDI, size, len(data) // size)
+        return len(data) // size
+
+    def _behind_burst(self, mapping: Mapping, port: int, size: int) -> bytes:
+        """Do the read behind a burst, after `_leave` has counted it; no alarm rings before it, by `_room`."""
+        self._clock.advance_to(self._cell.start)
+        return mapping.port.read(port - mapping.base, size).to_bytes(size, "little")
 
     def after_out(self, port: int, size: int) -> int:
         """After an OUT to a burst port: do the writes that follow, if OUTS does them; return how many."""
@@ -92,29 +106,37 @@ class Bursts:
         if most <= 0 or region is None or size > mapping.width:
             return 0
         target: BurstPort = mapping.port  # type: ignore[assignment]
-        count = target.write_burst(port - mapping.base, size, self._space.load_bytes(physical, most * size))
-        return self._leave(instruction, RSI, size, count) if count else 0
+        data = self._space.load_bytes(physical, most * size)
+        count = target.write_burst(port - mapping.base, size, data)
+        if not count or count == most:
+            return self._leave(instruction, RSI, size, count) if count else 0
+        self._leave(instruction, RSI, size, count + 1)
+        self._clock.advance_to(self._cell.start)
+        behind = data[count * size : (count + 1) * size]
+        mapping.port.write(port - mapping.base, size, int.from_bytes(behind, "little"))
+        return count + 1
 
     def _instruction(self, opcodes: tuple[int, int]) -> StringInstruction | None:
         """Return the REP instruction that executes now, when it ends its block and nobody looks closer."""
         cell, cpu, head = self._cell, self._processor.cpu, self._head
-        if head.regs[RCX] == 1 or cell.stepping or head.df < 0:
+        if self._regs[RCX] == 1 or cell.stepping or head.df < 0:
             return None
         place = cpu.linear_ip
         length = cell.address + cell.size - place
         if not 2 <= length <= _LONGEST_INSTRUCTION:
             return None
-        if head.hflags & HF_TF or cell.window & head.eflags or self._space.a20_mask != ~0 or not self._idle():
+        hflags = head.hflags
+        if hflags & HF_TF or cell.window & head.eflags or self._space.a20_mask != ~0 or not self._idle():
             return None
         try:
             paged = head.cr[0] & CR0_PG
             code = peek_bytes(self._processor, place, length) if paged else self._space.load_bytes(place, length)
         except Fault:
             return None
-        key = code, cpu.code_bits
+        key = code, hflags & _CODE_WIDTH
         found = self._decoded.get(key)
         if found is None:
-            found = self._decoded[key] = StringInstruction(*key)
+            found = self._decoded[key] = StringInstruction(code, cpu.code_bits)
         return found if found.repeats and found.opcode in opcodes and found.length == length else None
 
     def _room(self, instruction: StringInstruction, index: int, size: int) -> tuple[Region | None, int, int]:
@@ -123,10 +145,11 @@ class Bursts:
         Each begins before the run ends and before an alarm rings, and lies in the page of the current one, which is
         there, or the current one would have faulted.
         """
-        cell, clock, regs, mask = self._cell, self._clock, self._head.regs, instruction.mask
+        cell, clock, regs, mask = self._cell, self._clock, self._regs, instruction.mask
         offset = regs[index] & mask
-        linear = self._linear(index, offset)
-        physical = walk(self._processor, linear).physical if self._head.cr[0] & CR0_PG else linear
+        head = self._head
+        linear = offset if head.hflags & HF_CS64 else (int(self._indexed[index].base) + offset) & 0xFFFF_FFFF
+        physical = walk(self._processor, linear).physical if head.cr[0] & CR0_PG else linear
         region = None if physical is None else self._space.region_at(physical & -PAGE, PAGE)
         if region is None or physical is None:
             return None, 0, 0
@@ -139,19 +162,15 @@ class Bursts:
         )
         return region, physical + size, most
 
-    def _linear(self, index: int, offset: int) -> int:
-        if self._head.hflags & HF_CS64:
-            return offset
-        return (int(self._head.segs[ES if index == RDI else DS].base) + offset) & 0xFFFF_FFFF
-
     def _leave(self, instruction: StringInstruction, index: int, size: int, count: int) -> int:
         """Leave the processor as `count` more iterations would: in a block of the instruction alone."""
-        cell, regs, mask = self._cell, self._head.regs, instruction.mask
-        for register, change in ((index, count * size), (RCX, -count)):
-            value = ((regs[register] & mask) + change) & mask
-            regs[register] = value if mask > 0xFFFF else regs[register] & ~mask | value
-        cell.address = self._processor.cpu.linear_ip
-        cell.size = instruction.length
-        cell.retired += count * instruction.ticks
-        cell.start = cell.retired - instruction.length
+        cell, regs, mask = self._cell, self._regs, instruction.mask
+        kept = ~mask if mask == 0xFFFF else 0
+        regs[index] = regs[index] & kept | regs[index] + count * size & mask
+        regs[RCX] = regs[RCX] & kept | regs[RCX] - count & mask
+        length = instruction.length
+        cell.address += cell.size - length
+        cell.size = length
+        cell.retired = retired = cell.retired + count * instruction.ticks
+        cell.start = retired - length
         return count

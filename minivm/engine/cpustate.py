@@ -86,6 +86,7 @@ class Registers:
 
     def __init__(self, head: CpuHead, arithmetic_flags: Callable[[], int] | None = None) -> None:
         self.head = head
+        self._code_segment = head.segs[CS]
         self._arithmetic_flags = arithmetic_flags
 
     # -- flags ------------------------------------------------------------------------------------------------
@@ -139,7 +140,7 @@ class Registers:
         head = self.head
         if head.hflags & HF_CS64:
             return int(head.eip)
-        return int(head.segs[CS].base + head.eip) & 0xFFFF_FFFF
+        return int(self._code_segment.base + head.eip) & 0xFFFF_FFFF
 
     def __getattr__(self, name: str) -> int:
         place = _NAMED.get(name)

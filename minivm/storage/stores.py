@@ -61,17 +61,17 @@ class FileStore:
     def read(self, offset: int, length: int) -> bytes:
         """Return `length` bytes at `offset`, fewer only at the image's end; raises `DiskError` when the host fails."""
         end = min(offset + length, self.size)
-        parts: list[bytes] = []
+        data = b""
         try:
             while offset < end:
                 part = os.pread(self._descriptor, end - offset, offset)
                 if not part:
                     raise self._shortened(offset)
-                parts.append(part)
+                data = data + part if data else part
                 offset += len(part)
         except OSError as error:
             raise DiskError(f"{self._name}: cannot be read at byte {offset}: {error.strerror}") from error
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return data
 
     def write(self, offset: int, data: bytes) -> None:
         """Put `data` at `offset`; raises `DiskError` when the host fails, for example because it is full.

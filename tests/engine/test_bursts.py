@@ -17,8 +17,8 @@ LONG = 10_000_000
 class Drive:
     """A data port like a disk's: each 64th byte makes the next block ready, at a time that is noted."""
 
-    def __init__(self, bench: Bench, *, interrupts: bool) -> None:
-        self.bench, self.interrupts = bench, interrupts
+    def __init__(self, bench: Bench, *, interrupts: bool, delay_ns: int = 3_500) -> None:
+        self.bench, self.interrupts, self.delay_ns = bench, interrupts, delay_ns
         self.at = 0
         self.written = bytearray()
 
@@ -35,8 +35,10 @@ class Drive:
         self.at += size
         if self.at % BLOCK_BYTES == 0:
             self.bench.log.append((self.at, self.bench.clock.now))
-            if self.interrupts:
-                self.bench.clock.after(3_500, self.bench.source.request)
+            if self.interrupts and self.delay_ns:
+                self.bench.clock.after(self.delay_ns, self.bench.source.request)
+            elif self.interrupts:
+                self.bench.source.request()
 
 
 class BurstDrive(Drive):
@@ -74,7 +76,7 @@ def program(mode: str, *, out: bool, size: int, prefix: bytes = b"") -> bytes:
 
 def started(kind: type[Drive], mode: str, code: bytes, count: int, **how: Any) -> tuple[Bench, Any]:
     bench = Bench(mode, code)
-    drive = kind(bench, interrupts=how.get("interrupts", False))
+    drive = kind(bench, interrupts=how.get("interrupts", False), delay_ns=how.get("delay_ns", 3_500))
     bench.machine.ports.map(DATA_PORT, 8, drive, width=4)
     regs = bench.cpu.head.regs
     regs[RCX], regs[RDX], regs[RDI], regs[RSI] = count, DATA_PORT, how.get("buffer", BUFFER), how.get("buffer", BUFFER)
@@ -106,11 +108,13 @@ def test_a_burst_leaves_what_single_accesses_leave(mode: str, size: int, out: bo
     assert plain["registers"]["rcx"] == 0
 
 
+@pytest.mark.parametrize("delay_ns", [0, 3_500], ids=["at once", "later"])
+@pytest.mark.parametrize("out", [False, True], ids=["ins", "outs"])
 @pytest.mark.parametrize("mode", MODES)
-def test_an_interrupt_comes_between_the_same_two_accesses(mode: str) -> None:
-    code = program(mode, out=False, size=2)
-    plain, _ = outcome(Drive, mode, code, 300, [], interrupts=True)
-    burst, drive = outcome(BurstDrive, mode, code, 300, [], interrupts=True)
+def test_an_interrupt_comes_between_the_same_two_accesses(mode: str, out: bool, delay_ns: int) -> None:
+    code = program(mode, out=out, size=2)
+    plain, _ = outcome(Drive, mode, code, 300, [], interrupts=True, delay_ns=delay_ns)
+    burst, drive = outcome(BurstDrive, mode, code, 300, [], interrupts=True, delay_ns=delay_ns)
     assert burst == plain
     assert drive.bursts
     assert [entry for entry in plain["log"] if entry[0] == "irq"], "no interrupt came"

@@ -88,7 +88,7 @@ class AtaChannel:
 
     def read_register(self, offset: int) -> int:
         """Return register 1 to 7; reading the status takes the interrupt back."""
-        unit = self.unit
+        unit = self.units[self._selected]
         if unit is None:
             return self._read_for_absent(offset)
         if offset == STATUS:
@@ -118,7 +118,7 @@ class AtaChannel:
 
     def read_data(self, size: int) -> int:
         """Read the data register, 16 or 32 bits; a byte is half of a word."""
-        unit = self.unit
+        unit = self.units[self._selected]
         if unit is None:
             return ALL_ONES >> 32 - 8 * size
         return unit.read_data(size) if size > 1 else unit.read_data(2) & 0xFF
@@ -214,7 +214,7 @@ class AtaChannel:
         """Drive INTRQ as the selected drive and nIEN say, and tell the bus master who asks for DMA."""
         if self.dma is not None:
             self.dma.request(self.requesting)
-        unit = self.unit
+        unit = self.units[self._selected]
         level = unit is not None and unit.interrupt and not self._control & NO_INTERRUPT
         if level == self._level:
             return

@@ -60,6 +60,8 @@ TRANSFERS = {
     0x40: Transfer("verify"), 0x41: Transfer("verify"), 0x42: Transfer("verify", extended=True),
 }  # fmt: skip
 
+EXTENDED_TRANSFERS = frozenset(code for code, transfer in TRANSFERS.items() if transfer.extended)
+
 
 class AtaDisk:
     """A hard disk over `medium`, a `Drive`; `serial` is what IDENTIFY DEVICE says, 20 characters at most."""
@@ -153,8 +155,7 @@ class AtaDisk:
     def _show_address(self, lba: int) -> None:
         """Put the number of a sector into the registers, in the way the command gave it."""
         unit = self._unit
-        transfer = TRANSFERS.get(self._code)
-        if transfer is not None and transfer.extended:
+        if self._code in EXTENDED_TRANSFERS:
             unit.registers[LOW : HIGH + 1] = (lba & 0xFFFFFF).to_bytes(3, "little")
             unit.previous[LOW : HIGH + 1] = (lba >> 24 & 0xFFFFFF).to_bytes(3, "little")
         elif unit.device & LBA_MODE:
