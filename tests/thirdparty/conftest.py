@@ -7,13 +7,14 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import minivm
+from minivm.core.picture import Picture
 
 SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 TEXT_MEMORY, SCREEN_BYTES = 0xB8000, 4000
@@ -21,6 +22,7 @@ KEY_NAMES = {
     " ": "spc", "\n": "ret", "-": "minus", "=": "equal", ".": "dot", ",": "comma", "/": "slash", "\b": "backspace",
     "(": "shift-9", ")": "shift-0", ":": "shift-semicolon",
 }  # fmt: skip
+BOOT_LETTERS = {"floppy": "a", "disk": "c", "cdrom": "d"}
 
 
 def tool(name: str) -> str:
@@ -47,11 +49,11 @@ def run_tool(name: str, *arguments: object, stdin: str | None = None) -> None:
 class QemuPc:
     """A QEMU with its QMP monitor on standard input and output."""
 
-    def __init__(self, image: Path, hard_disk: bool) -> None:
-        medium = "ide" if hard_disk else "floppy"
+    def __init__(self, image: Path, drive: str) -> None:
+        medium = {"floppy": "if=floppy", "disk": "if=ide", "cdrom": "if=ide,media=cdrom"}[drive]
         command = [tool("qemu-system-i386"), "-accel", "tcg", "-m", "32", "-nodefaults", "-vga", "std"]
-        command += ["-display", "none", "-qmp", "stdio", "-boot", "c" if hard_disk else "a"]
-        command += ["-drive", f"file={image},format=raw,if={medium},snapshot=on"]
+        command += ["-display", "none", "-qmp", "stdio", "-boot", BOOT_LETTERS[drive]]
+        command += ["-drive", f"file={image},format=raw,{medium},snapshot=on"]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
         self._dump = image.with_suffix(".dump")
@@ -93,6 +95,20 @@ class QemuPc:
             self.ask("human-monitor-command", **{"command-line": f"sendkey {name} 20"})
             time.sleep(0.06)
 
+    def picture(self) -> Picture:
+        """Return the pixels that the monitor shows now."""
+        self.ask("screendump", filename=str(self._dump))
+        _, size, _, pixels = self._dump.read_bytes().split(b"\n", 3)
+        return Picture(*map(int, size.split()), pixels)
+
+    def show(self, picture: Picture) -> None:
+        """Wait until the monitor shows `picture`, pixel for pixel."""
+        deadline = time.monotonic() + 30
+        while (shown := self.picture()) != picture:
+            wrong = f"QEMU never showed the picture, but one of {shown.width} x {shown.height}"
+            assert time.monotonic() < deadline, wrong
+            time.sleep(0.1)
+
     def close(self) -> None:
         """Stop QEMU."""
         self._process.kill()
@@ -100,9 +116,9 @@ class QemuPc:
 
 
 @contextmanager
-def qemu(image: Path, hard_disk: bool) -> Iterator[QemuPc]:
-    """Give a QEMU that ends with the block."""
-    machine = QemuPc(image, hard_disk)
+def qemu(image: Path, drive: str) -> Iterator[QemuPc]:
+    """Give a QEMU with an image in a drive, "floppy", "disk" or "cdrom"; it ends with the block."""
+    machine = QemuPc(image, drive)
     try:
         yield machine
     finally:
@@ -128,7 +144,7 @@ def run_on_minivm(image: Path, hard_disk: bool, steps: tuple[str, ...]) -> list[
 
 
 def run_on_qemu(image: Path, hard_disk: bool, steps: tuple[str, ...]) -> list[str]:
-    with qemu(image, hard_disk) as machine:
+    with qemu(image, "disk" if hard_disk else "floppy") as machine:
         for number, step in enumerate(steps):
             if number % 2:
                 machine.type(step)
@@ -154,6 +170,12 @@ def side_by_side() -> Callable[..., list[str]]:
         return ours
 
     return run
+
+
+@pytest.fixture
+def start_qemu() -> Callable[..., AbstractContextManager[QemuPc]]:
+    """Return `qemu(image, drive)`, which gives a QEMU for a block, and skips the test where it is not installed."""
+    return qemu
 
 
 @pytest.fixture

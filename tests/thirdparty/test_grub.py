@@ -115,7 +115,7 @@ def test_its_menu_switches_off(cd):
 
 
 def test_its_shell_loads_an_elf_kernel(tmp_path, cd, run_command):
-    source, kernel = tmp_path / "kernel.s", tmp_path / "cd/boot/kernel.elf"
+    source, kernel = tmp_path / "kernel.s", tmp_path / "cd/elf"
     source.write_text(MULTIBOOT_ELF)
     run_command(
         "gcc",
@@ -133,5 +133,5 @@ def test_its_shell_loads_an_elf_kernel(tmp_path, cd, run_command):
         vm.expect("Switch off", timeout=20)
         vm.type("c")
         vm.expect("grub>")
-        vm.type("multiboot /boot/kernel.elf; boot\n")
+        vm.type("multiboot /elf;boot\n")
         vm.expect("An ELF kernel, loaded by a Multiboot loader")
