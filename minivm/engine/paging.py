@@ -217,6 +217,8 @@ def read_bytes(processor: Processor, linear: int, length: int, user: bool = Fals
 
 def peek_bytes(processor: Processor, linear: int, length: int) -> bytes:
     """Return `length` bytes at `linear` and leave no accessed bits behind; raises `Fault`."""
+    if not processor.cpu.head.cr[0] & CR0_PG:
+        return processor.space.load_bytes(linear, length)
     parts: list[bytes] = []
     while length > 0:
         physical = walk(processor, linear).physical
