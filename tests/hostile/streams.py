@@ -4,7 +4,7 @@ An action is a tuple; `play` does a stream from the host's side, `guest_of` make
 same by its own instructions.
 
     ("out", port, size, value)   ("in", port, size)          ("ins" | "outs", port, size, count, address)
-    ("store", address, size, value)   ("load", address, size)   ("wait", loops)
+    ("store", address, size, value)   ("load", address, size)   ("wait", loops)   ("sleep",) until an interrupt
 """
 
 from struct import pack
@@ -36,7 +36,7 @@ FLOPPY_COMMANDS = (
     b"\x03\xdf\x02", b"\x07\0", b"\x0f\0\x05", b"\x08", b"\xe6\0\0\0\1\2\x12\x1b\xff", b"\xc5\0\0\0\1\2\x12\x1b\xff",
     b"\x4a\0", b"\x4d\0\2\x12\x1b\xf6", b"\x0e", b"\x10", b"\x94", b"\x13\0\x57\0",
 )  # fmt: skip
-"""Each with its bytes: specify, recalibrate, seek, sense, read, write, read id, format, dumpreg, version, lock, configure."""
+"""Specify, recalibrate, seek, sense, read, write, read id, format, dump the registers, version, lock, configure."""
 CONFIG_REGISTERS = (0x04, 0x06, 0x10, 0x20, 0x30, 0x3C, 0x40, 0x41, *range(0x58, 0x64), 0x72, 0x80, 0x90, 0xD2)
 
 # -- addresses ------------------------------------------------------------------------------------------------------
@@ -207,6 +207,8 @@ def play(stream: list[Action], vm: Any) -> None:
                 vm.space.store(address, size, value)
             case ("load", address, size):
                 assert 0 <= vm.space.load(address, size) < 1 << 8 * size
+            case ("sleep",):
+                vm.run(ms=50)
             case ("wait", loops):
                 vm.run(ticks=2 * loops)
 
@@ -244,4 +246,6 @@ def _instructions(action: Action) -> bytes:
             return b"\x67" + prefix + bytes([0xA0 + wide]) + pack("<I", address)
         case ("wait", loops):
             return b"\xb9" + pack("<H", loops) + b"\xe2\xfe"
+        case ("sleep",):
+            return b"\xf4"
     raise AssertionError(action)
