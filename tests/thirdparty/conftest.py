@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import minivm
+from minivm import bundled
 from minivm.core.picture import Picture
 
 SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
@@ -22,6 +23,26 @@ KEY_NAMES = {
     " ": "spc", "\n": "ret", "-": "minus", "=": "equal", ".": "dot", ",": "comma", "/": "slash", "\b": "backspace",
     "(": "shift-9", ")": "shift-0", ":": "shift-semicolon",
 }  # fmt: skip
+SYSLINUX, ISOLINUX = "/usr/lib/syslinux/modules/bios", "/usr/lib/ISOLINUX/isolinux.bin"
+GRUB, GRUB_MODULES = "/usr/lib/grub/i386-pc", "biosdisk fat part_msdos normal multiboot ls echo halt"
+FLOPPY, SECTOR = 1474560, 512
+FAT_PARAMETERS = slice(3, 0x5A)
+"""Where a FAT boot sector has its parameters; GRUB's boot.img leaves room for them."""
+GRUB_MENU = """
+set timeout=-1
+menuentry "A kernel of ours" { multiboot /boot/kernel some words; }
+menuentry "Switch off" { halt }
+"""
+SYSLINUX_MENU = """
+UI menu.c32
+MENU TITLE A menu
+LABEL one
+  MENU LABEL Switch off
+  COM32 poweroff.c32
+LABEL two
+  MENU LABEL Second
+  KERNEL missing
+"""
 BOOT_LETTERS = {"floppy": "a", "disk": "c", "cdrom": "d"}
 
 
@@ -178,13 +199,13 @@ def start_qemu() -> Callable[..., AbstractContextManager[QemuPc]]:
     return qemu
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run_command() -> Callable[..., None]:
     """Return `run(name, *arguments, stdin=None)`, which skips the test where the program is not installed."""
     return run_tool
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def debian_file() -> Callable[[str], bytes]:
     """Return `read(path)`, which skips the test where the file is not installed."""
     return part
@@ -201,6 +222,73 @@ def partitioned_disk(tmp_path: Path) -> Path:
     run_tool("mkfs.fat", "-F", "16", "-s", "1", "--offset", 63, "-h", 63, image, 4032)
     run_tool("mcopy", "-i", f"{image}@@{63 * 512}", words, "::")
     return image
+
+
+@pytest.fixture(scope="session")
+def grub_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a menu for GRUB and a Multiboot kernel."""
+    folder, kernel = tmp_path_factory.mktemp("grub"), bundled.find("multiboot")
+    assert kernel is not None
+    (folder / "boot/grub").mkdir(parents=True)
+    (folder / "boot/grub/grub.cfg").write_text(GRUB_MENU)
+    shutil.copy(kernel.image, folder / "boot/kernel")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def grub_cd(grub_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a rescue CD of GRUB's."""
+    image = tmp_path_factory.mktemp("grub-cd") / "grub.iso"
+    run_tool("grub-mkrescue", "-o", image, grub_files)
+    return image
+
+
+@pytest.fixture(scope="session")
+def grub_floppy(grub_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a diskette with a FAT file system, and GRUB in its boot sector and the reserved sectors behind it."""
+    folder = tmp_path_factory.mktemp("grub-floppy")
+    core, image = folder / "core.img", folder / "grub.img"
+    run_tool("grub-mkimage", "-O", "i386-pc", "-o", core, "-p", "(fd0)/boot/grub", *GRUB_MODULES.split())
+    loader = bytearray(part(f"{GRUB}/boot.img") + core.read_bytes())
+    run_tool("mkfs.fat", "-F", "12", "-R", -(-len(loader) // SECTOR), "-C", image, FLOPPY // 1024)
+    run_tool("mcopy", "-s", "-i", image, grub_files / "boot", "::")
+    data = bytearray(image.read_bytes())
+    loader[FAT_PARAMETERS] = data[FAT_PARAMETERS]
+    data[: len(loader)] = loader
+    image.write_bytes(data)
+    return image
+
+
+@pytest.fixture(scope="session")
+def menu_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with SYSLINUX's text menu, without its boot loader."""
+    folder = tmp_path_factory.mktemp("menu")
+    for name in ("menu", "libutil", "libcom32", "poweroff"):
+        (folder / f"{name}.c32").write_bytes(part(f"{SYSLINUX}/{name}.c32"))
+    (folder / "syslinux.cfg").write_text(SYSLINUX_MENU)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def menu_floppy(menu_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a diskette with SYSLINUX and its text menu."""
+    image = tmp_path_factory.mktemp("menu-floppy") / "menu.img"
+    run_tool("mkfs.fat", "-C", image, FLOPPY // 1024)
+    run_tool("syslinux", "--install", image)
+    run_tool("mcopy", "-i", image, *sorted(menu_files.iterdir()), "::")
+    return image
+
+
+@pytest.fixture(scope="session")
+def menu_cd(menu_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a CD with ISOLINUX and its text menu."""
+    folder = tmp_path_factory.mktemp("menu-cd")
+    shutil.copytree(menu_files, folder / "cd")
+    (folder / "cd/isolinux.bin").write_bytes(part(ISOLINUX))
+    (folder / "cd/ldlinux.c32").write_bytes(part(f"{SYSLINUX}/ldlinux.c32"))
+    run_tool("xorriso", "-as", "mkisofs", "-o", folder / "menu.iso", "-b", "isolinux.bin", "-c", "boot.cat",
+             "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", folder / "cd")  # fmt: skip
+    return folder / "menu.iso"
 
 
 @pytest.fixture(autouse=True, params=["plain", pytest.param("replayed", marks=pytest.mark.slow)])

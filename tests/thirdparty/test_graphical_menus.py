@@ -34,7 +34,7 @@ START = 63
 
 
 @pytest.fixture
-def menu_files(tmp_path, debian_file):
+def pixel_menu_files(tmp_path, debian_file):
     """A folder with SYSLINUX's graphical menu, without its boot loader."""
     folder = tmp_path / "menu"
     folder.mkdir()
@@ -81,14 +81,14 @@ def install(menu_files, run_command, image, offset):
 @pytest.fixture(
     params=[(isolinux_cd, "cdrom"), (syslinux_floppy, "floppy"), (syslinux_disk, "disk")], ids=lambda case: case[1]
 )
-def menu_medium(request, menu_files, run_command, debian_file):
+def menu_medium(request, pixel_menu_files, run_command, debian_file):
     """An image with the graphical menu, and the drive for it."""
     make, drive = request.param
-    return make(menu_files, run_command, debian_file), drive
+    return make(pixel_menu_files, run_command, debian_file), drive
 
 
 @pytest.fixture(params=[8, 16, 32])
-def grub_cd(request, tmp_path, run_command):
+def pixel_grub_cd(request, tmp_path, run_command):
     """GRUB's rescue CD with a menu in a mode of so many bits a pixel."""
     config = tmp_path / "cd/boot/grub/grub.cfg"
     config.parent.mkdir(parents=True)
@@ -128,14 +128,14 @@ def test_syslinuxs_graphical_menu_is_qemus_pixel_for_pixel(menu_medium, start_qe
         qemu.show(second)
 
 
-def test_grubs_graphical_terminal_is_qemus_pixel_for_pixel(grub_cd, start_qemu):
-    with minivm.boot(grub_cd, memory="32M") as vm:
+def test_grubs_graphical_terminal_is_qemus_pixel_for_pixel(pixel_grub_cd, start_qemu):
+    with minivm.boot(pixel_grub_cd, memory="32M") as vm:
         first = picture_after(vm, 200)
         vm.type("<Down>")
         vm.run(ms=100)
         second = vm.picture()
         assert first != second
-    with start_qemu(grub_cd, "cdrom") as qemu:
+    with start_qemu(pixel_grub_cd, "cdrom") as qemu:
         qemu.show(first)
         qemu.type("<Down>")
         qemu.show(second)
