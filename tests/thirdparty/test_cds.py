@@ -6,7 +6,8 @@ import pytest
 
 import minivm
 
-MEMTEST_CD, IPXE_CD = "/usr/lib/memtest86+/memtest86+ia32.iso", "/usr/lib/ipxe/ipxe.iso"
+MEMTEST_CDS = ("/usr/lib/memtest86+/memtest86+ia32.iso", "/usr/lib/memtest86+/memtest86+x64.iso")
+IPXE_CD = "/usr/lib/ipxe/ipxe.iso"
 ISOLINUX, MODULES = Path("/usr/lib/ISOLINUX/isolinux.bin"), Path("/usr/lib/syslinux/modules/bios")
 MBR = Path("/usr/lib/syslinux/mbr/mbr.bin")
 MENU_FILES = ("ldlinux.c32", "menu.c32", "libutil.c32", "libcom32.c32")
@@ -97,11 +98,17 @@ def test_a_hard_disk_on_a_cd_boots_as_drive_80h(run_command, tmp_path):
         choose(vm)
 
 
-def test_memtest86_cd_shows_the_cpu_and_the_memory(debian_file):
-    with minivm.boot(debian_file(MEMTEST_CD), memory="16M") as vm:
+@pytest.mark.parametrize("cd", MEMTEST_CDS)
+def test_memtest86_cd_shows_the_cpu_and_the_memory_and_its_pass_goes_on(cd, debian_file):
+    with minivm.boot(debian_file(cd), memory="16M") as vm:
         vm.expect("Press <F1> to configure", timeout=20)
         assert "Memtest86+ v6.10      │ MiniVM virtual CPU" in vm.screen.text()
         assert "Memory  :   16MB" in vm.screen.text()
+        vm.type("\n")
+        vm.expect("Status: Testing")
+        assert "│ Pass  0%" in vm.screen.text()
+        vm.expect("│ Pass  2% ")
+        assert "Errors: 0" in vm.screen.text()
 
 
 def test_ipxe_cd_reaches_its_prompt(debian_file):
