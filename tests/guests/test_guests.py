@@ -31,7 +31,7 @@ def play(guest: bundled.Guest, prepare: Callable[[minivm.Machine], object] = lam
         prepare(vm)
         if guest.types:
             vm.run_to(TYPED_AT_MS * NS_PER_MS)
-            assert guest.prints[0] in vm.screen.text()
+            assert guest.prints[0] in f"{vm.serial.text()}\n{vm.screen.text()}"
             vm.type(unescape(guest.types))
         ended = vm.run(ms=LONGEST_MS)
         output = f"{vm.serial.text()}\n{vm.screen.text()}"

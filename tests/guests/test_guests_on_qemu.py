@@ -18,6 +18,8 @@ pytestmark = [
 
 KEY_NAMES = {" ": "spc", "\n": "ret", "\t": "tab", "\x1b": "esc", ".": "dot", "-": "minus", ",": "comma", "/": "slash"}
 MULTIBOOT_MAGIC = b"\x02\xb0\xad\x1b"
+ACTIVE_PARTITION = 0x80
+"""The first byte of the partition table at 1BEh in the image of a hard disk."""
 
 
 def keys_of(script: str) -> list[str]:
@@ -37,8 +39,12 @@ class Qemu:
 
     def __init__(self, image: Path, folder: Path) -> None:
         self._serial, self._log, self._dump = folder / "serial", folder / "log", folder / "dump"
-        multiboot = MULTIBOOT_MAGIC in image.read_bytes()[:8192]
-        media = ["-kernel", image] if multiboot else ["-drive", f"if=floppy,format=raw,readonly=on,file={image}"]
+        begins = image.read_bytes()[:8192]
+        media: list[str | Path] = ["-drive", f"if=floppy,format=raw,readonly=on,file={image}"]
+        if MULTIBOOT_MAGIC in begins:
+            media = ["-kernel", image]
+        elif begins[0x1BE] == ACTIVE_PARTITION:
+            media = ["-drive", f"if=ide,format=raw,snapshot=on,file={image}"]
         command: list[str | Path] = ["qemu-system-x86_64", "-accel", "tcg", "-m", "64", "-display", "none", *media]
         command += ["-no-reboot", "-no-shutdown"]  # pause at a triple fault, so that the screen can still be read
         command += ["-net", "none", "-rtc", "base=2026-01-01T00:00:00", "-serial", f"file:{self._serial}"]
