@@ -98,6 +98,7 @@ class TracedBus(Bus):
 
     def __init__(self, bus: Bus, tracer: Tracer) -> None:
         super().__init__(bus.name, bus.size)
+        self.slow = bus.slow
         self._bus = bus
         self._tracer = tracer
 

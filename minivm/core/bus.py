@@ -34,7 +34,8 @@ class Bus:
 
     `size` is the number of addresses. `width` of a mapping is the widest access (1, 2 or 4 bytes) that its device
     understands; a wider one arrives as several, lowest address first, as the ISA bus splits a word for an 8-bit card.
-    `bursts` has the addresses whose devices can move data in bursts (`burst_offsets`; engine/bursts.py).
+    `bursts` has the addresses whose devices can move data in bursts (`burst_offsets`; engine/bursts.py); `slow` has
+    those whose reading takes another time than a port access does, in nanoseconds (`slow_reads`, by offset).
     """
 
     def __init__(self, name: str, size: int) -> None:
@@ -45,6 +46,7 @@ class Bus:
         self._windows: list[Mapping] = []
         self._by_address: dict[int, Mapping] = {}
         self.bursts: dict[int, Mapping] = {}
+        self.slow: dict[int, int] = {}
 
     def map(self, base: int, length: int, port: Port, *, width: int = 1, name: str = "") -> None:
         """Let `port` answer at `length` addresses from `base`.
@@ -64,16 +66,29 @@ class Bus:
         self._by_address.clear()
         for offset in getattr(port, "burst_offsets", ()):
             self.bursts[base + offset] = wanted
+        self._note_slow(base, port)
 
     def place(self, port: Port, base: int | None, length: int, *, width: int = 1, name: str = "") -> None:
         """Move a window that a guest can move: `port` answers at `length` addresses from `base`, at None nowhere.
 
         Where something is mapped, that answers and the window does not; of two windows, the one placed last.
         """
+        for window in self._windows:
+            if window.port is port:
+                self._forget_slow(window)
         self._windows = [window for window in self._windows if window.port is not port]
         if base is not None:
             self._windows.insert(0, Mapping(base, length, port, width, name or type(port).__name__))
+            self._note_slow(base, port)
         self._by_address.clear()
+
+    def _note_slow(self, base: int, port: Port) -> None:
+        for offset, read_ns in getattr(port, "slow_reads", {}).items():
+            self.slow[base + offset] = read_ns
+
+    def _forget_slow(self, window: Mapping) -> None:
+        for offset in getattr(window.port, "slow_reads", {}):
+            self.slow.pop(window.base + offset, None)
 
     def mappings(self) -> list[Mapping]:
         """Return who is where, in order of address."""

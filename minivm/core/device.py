@@ -10,6 +10,10 @@ from typing import Protocol, TypeVar
 State = TypeVar("State")
 
 
+POLLED_READ_NS = 4_000
+"""What reading a register takes that programs read in loops to see time pass (docs/decisions/time-charges.md)."""
+
+
 class Port(Protocol):
     """What a bus can reach. Offsets count from where the bus mapped the device."""
 

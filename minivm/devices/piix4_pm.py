@@ -8,9 +8,10 @@ here.
 """
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from minivm.core.clock import Alarm, Clock
-from minivm.core.device import Line, Port
+from minivm.core.device import POLLED_READ_NS, Line, Port
 from minivm.core.pci import (
     COMMAND,
     COMMAND_IO,
@@ -230,6 +231,8 @@ class Piix4Pm:
 
 class _Block:
     """The 64 ports."""
+
+    slow_reads: ClassVar[dict[int, int]] = {TIMER: POLLED_READ_NS}
 
     def __init__(self, chip: Piix4Pm) -> None:
         self.read = chip.read_block

@@ -6,9 +6,10 @@ gate and a fast CPU reset, so that a switch to protected mode need not wait for 
 """
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from minivm.core.clock import Clock
-from minivm.core.device import Line
+from minivm.core.device import POLLED_READ_NS, Line
 from minivm.core.record import record
 
 PORT_B_GATE2 = 0x01
@@ -42,6 +43,8 @@ class PortB:
     changes; bits 2-3 (parity and channel check off) are stored; bit 4 flips with each refresh; bit 5 is what
     `timer2_output` says; bits 6-7, the errors, read 0.
     """
+
+    slow_reads: ClassVar[dict[int, int]] = {0: POLLED_READ_NS}
 
     def __init__(
         self, *, gate2: Line, timer2_output: Callable[[], bool], clock: Clock, speaker: Callable[[bool], None]

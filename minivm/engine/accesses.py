@@ -43,6 +43,7 @@ class Accesses:
         self._aim = aim
         self._bursts = bursts
         self._bursting = bursts.ports
+        self._slow = ports.slow
         self._fail = fail
 
     def add_hooks(self, uc: library.Uc) -> None:
@@ -53,7 +54,7 @@ class Accesses:
     def _on_in(self, uc: int, port: int, size: int, data: int) -> int:
         try:
             self.reads += 1
-            self._clock.advance_to(self._charge(IO_TICKS))
+            self._clock.advance_to(self._charge(self._slow.get(port, IO_TICKS)))
             if self.before is not None:
                 self.before(port)
             value = self._ports.read(port, size)
