@@ -2,6 +2,7 @@
 ; Run:    minivm run planes
 ; Prints: Pixels of colour 15, all four planes: 1400h
 ; Prints: Pixels of colour 12, planes 2 and 3: 1BFFh
+; Shows:  640 x 480, b1832e48b42399238b40b04170469d9920c755724ca9157d3e3745a888768b85
 ; Exit:   0
 
 ; Mode 12h: 640 x 480. One byte at A0000h is eight pixels, 80 bytes are a line, and behind each address there are four

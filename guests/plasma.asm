@@ -3,6 +3,7 @@
 ; Type:   \e
 ; Prints: Painted once: 64000 bytes, sum EE33h
 ; Prints: Still the same: 64000 bytes, sum EE33h
+; Shows:  640 x 400, cc82e401fab915b95935cc83c7c2e2f56de62f58fbe7d38a6b95a1e4834ef7e7
 ; Exit:   0
 
 ; Mode 13h: 320 x 200 pixels, one byte each, in a row from A0000h. A byte is no colour but the number of one;

@@ -3,6 +3,7 @@
 ; Type:   \e
 ; Prints: 2 pages of 640 x 200 pixels are drawn.
 ; Prints: Back at the left; sum of a plane: C2C8h
+; Shows:  640 x 400, c25adb6da10b0fb1f5958bd70a5501ce2370d642acf17cbe0b5e77f1287b3dbb
 ; Exit:   0
 
 ; Mode 13h wastes three quarters of the card's memory: chain-4 gives each byte address to one plane only. Without it

@@ -6,6 +6,7 @@ Each source opens with its claim, which people read and tests hold it to:
     ; Run:    minivm run hello-bios
     ; Type:   hi\\n               keys it wants, in the notation of --type (left out: none)
     ; Prints: Hello!             a text that must appear, on screen or serial; repeated, in order
+    ; Shows:  W x H, SHA-256   the last picture's pixels and the hash of their bytes (left out: not told)
     ; Exit:   0                  the exit status of `minivm run` (left out: 0)
 
 An installed wheel carries the files in `minivm/_guests`; a source tree has them in `guests/` beside the package.
@@ -28,8 +29,9 @@ _LONGEST_NAME = 64
 class Guest:
     """One bundled guest: where its files are, and what its header promises.
 
-    `types` is in the notation of `--type` (None: it wants no keys), `prints` are texts that appear in this order, and
-    `exit_status` is what `minivm run` returns when the guest has ended.
+    `types` is in the notation of `--type` (None: it wants no keys), `prints` are texts that appear in this order,
+    `exit_status` is what `minivm run` returns when the guest has ended, and `shows` are the width, the height and the
+    SHA-256 (of red, green and blue of each pixel) of its last picture.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Guest:
     types: str | None
     prints: tuple[str, ...]
     exit_status: int
+    shows: tuple[int, int, str] | None = None
 
 
 def guests() -> list[Guest]:
@@ -76,7 +79,13 @@ def _read(source: Path) -> Guest:
         types=fields.get("Type", [None])[0],
         prints=tuple(fields.get("Prints", ())),
         exit_status=int(fields.get("Exit", ["0"])[0]),
+        shows=_picture(fields["Shows"][0]) if "Shows" in fields else None,
     )
+
+
+def _picture(text: str) -> tuple[int, int, str]:
+    width, _, height, digest = text.replace(",", "").split()
+    return int(width), int(height), digest
 
 
 def _header(source: Path) -> list[str]:

@@ -1,10 +1,12 @@
 """The guests on QEMU: what their headers claim holds for a PC, and not only for MiniVM's idea of one."""
 
+import hashlib
 import re
 import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,7 @@ class Qemu:
 
     def __init__(self, image: Path, folder: Path) -> None:
         self._serial, self._log, self._dump = folder / "serial", folder / "log", folder / "dump"
+        self._screendump = folder / "screendump"
         begins = image.read_bytes()[:8192]
         media: list[str | Path] = ["-drive", f"if=floppy,format=raw,readonly=on,file={image}"]
         if MULTIBOOT_MAGIC in begins:
@@ -88,6 +91,19 @@ class Qemu:
         serial = self._serial.read_text(encoding="cp437") if self._serial.exists() else ""
         return serial + "\n".join(rows)
 
+    def picture(self) -> tuple[int, int, str]:
+        """Return width, height and hash of what is on the screen now."""
+        self.ask(f'screendump "{self._screendump}"')
+        _, size, _, pixels = self._screendump.read_bytes().split(b"\n", 3)
+        width, height = map(int, size.split())
+        return width, height, hashlib.sha256(pixels).hexdigest()
+
+    def cell(self, row: int, column: int) -> bytes:
+        """Return the character and the attribute of a cell of the text screen."""
+        self.ask(f'pmemsave 0xb8000 4000 "{self._dump}"')
+        start = (row * 80 + column) * 2
+        return self._dump.read_bytes()[start : start + 2]
+
     def status(self) -> int | None:
         """Return what `minivm run` would return, or None while the guest goes on."""
         registers = self.ask("info registers")
@@ -118,6 +134,8 @@ def test_a_guest_keeps_its_claim_on_qemu(guest: bundled.Guest, tmp_path: Path) -
             time.sleep(0.05)
             status = qemu.status()
         seen += qemu.output()
+        if guest.shows:
+            assert qemu.picture() == guest.shows
     finally:
         qemu.close()
     position = 0
@@ -126,3 +144,27 @@ def test_a_guest_keeps_its_claim_on_qemu(guest: bundled.Guest, tmp_path: Path) -
         assert found >= 0, f"{text!r} never appeared in order on:\n{seen[-3000:]}"
         position = found
     assert status == guest.exit_status
+
+
+def test_the_mouse_guest_follows_a_mouse_on_qemu(tmp_path: Path) -> None:
+    guest = bundled.find("mouse")
+    assert guest is not None
+    qemu = Qemu(guest.image, tmp_path)
+    try:
+        wait_until(lambda: "column 40, row 12" in qemu.output())
+        qemu.ask("mouse_move 40 -16")
+        wait_until(lambda: "column 45, row 10" in qemu.output())
+        qemu.ask("mouse_button 1")
+        qemu.ask("mouse_button 0")
+        wait_until(lambda: qemu.cell(10, 45) == b"\x20\x68")
+        qemu.ask("mouse_move 0 -16")
+        wait_until(lambda: qemu.cell(10, 45) == b"\x20\x1f")
+    finally:
+        qemu.close()
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline, "QEMU does not come to this point"
+        time.sleep(0.05)
