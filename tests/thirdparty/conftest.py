@@ -302,7 +302,7 @@ def replay_of_every_run(
     paths: list[Path] = []
     boot = minivm.boot
 
-    def recorded(guest: Any, **options: Any) -> minivm.Machine:
+    def recorded(guest: Any = None, **options: Any) -> minivm.Machine:
         paths.append(tmp_path / f"run-{len(paths)}.mvr")
         return boot(guest, record=paths[-1], **options)
 
