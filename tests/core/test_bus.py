@@ -1,5 +1,7 @@
 """Buses: who answers at which address."""
 
+from typing import ClassVar
+
 import pytest
 
 from minivm.core.bus import Bus
@@ -96,3 +98,18 @@ def test_mappings_are_listed_by_address():
     bus.map(0x60, 1, Recorder(), name="b")
     bus.map(0x20, 2, Recorder(), name="a")
     assert [repr(mapping) for mapping in bus.mappings()] == ["a at 20h-21h", "b at 60h-60h"]
+
+
+class Polled(Recorder):
+    slow_reads: ClassVar = {2: 4_000}
+
+
+def test_a_slow_read_moves_with_its_window():
+    bus, port = Bus("port", 0x10000), Polled()
+    bus.map(0x60, 4, Polled())
+    bus.place(port, 0xB000, 4)
+    assert bus.slow == {0x62: 4_000, 0xB002: 4_000}
+    bus.place(port, 0xC000, 4)
+    assert bus.slow == {0x62: 4_000, 0xC002: 4_000}
+    bus.place(port, None, 4)
+    assert bus.slow == {0x62: 4_000}

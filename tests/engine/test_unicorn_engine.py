@@ -58,6 +58,14 @@ def test_a_port_read_in_mid_block_sees_its_own_time(mode: str, go: Go) -> None:
 
 
 @gears
+def test_a_read_that_takes_longer_is_over_when_the_device_sees_it(go: Go) -> None:
+    with Bench("real", hexes(f"90 e4{TIME_PORT:02x} 90 90 e4{TIME_PORT + 1:02x} fa f4")) as bench:
+        bench.machine.ports.slow[TIME_PORT + 1] = 4 * IO_TICKS
+        go(bench.machine)
+        assert bench.log == [("in", TIME_PORT, 1 + IO_TICKS), ("in", TIME_PORT, 5 + 5 * IO_TICKS)]
+
+
+@gears
 def test_rdtsc_shows_the_ticks_so_far(go: Go) -> None:
     with Bench("real", hexes("90 90 0f31 fa f4")) as bench:
         go(bench.machine)
