@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -27,6 +28,10 @@ EXITED = 1  # (0 << 1) | 1: what isa-debug-exit makes of a guest's 0
 TIMED_OUT = 124
 IDLE_SECONDS = 5
 SHORTEST = 0.001  # seconds; a net time below this is noise
+MIB = 1 << 20
+DISK_SECTORS = (17 * MIB) >> 9  # what the programs read, and some more
+SECTOR_BYTES = 512
+PLANES_PIXELS = 640 * 480
 
 QEMU = "qemu-system-i386"
 QEMU_OPTIONS = ["-accel", "tcg", "-m", "64", "-display", "none", "-net", "none", "-boot", "a", "-no-reboot"]
@@ -47,15 +52,18 @@ class Result:
 
 @dataclass(frozen=True)
 class Times:
-    """The best wall times in seconds of one program; `qemu` is None where QEMU is not installed."""
+    """The best wall times in seconds of one program, with MiniVM's CPU time; `qemu` is None where QEMU is not there."""
 
     minivm: float
     qemu: float | None
 
+    minivm_cpu: float = 0
+
     def net_of(self, start: "Times") -> "Times":
         """Return these times without those of a guest that exits at once."""
         qemu = None if self.qemu is None or start.qemu is None else max(self.qemu - start.qemu, SHORTEST)
-        return Times(max(self.minivm - start.minivm, SHORTEST), qemu)
+        cpu = max(self.minivm_cpu - start.minivm_cpu, SHORTEST)
+        return Times(max(self.minivm - start.minivm, SHORTEST), qemu, cpu)
 
 
 def minivm_command(image: Path, *options: str) -> list[str]:
@@ -86,14 +94,16 @@ def run(command: list[str], expected_status: int) -> tuple[float, float]:
     return wall, usage.ru_utime + usage.ru_stime
 
 
-def best_times(image: Path, repeats: int) -> Times:
-    """Run one program on both, by turns, and return the best time of each."""
+def best_times(image: Path, repeats: int, *, disk: Path | None = None) -> Times:
+    """Run one program on both, by turns, with a hard disk if there is one, and return the best time of each."""
     ours, theirs = [], []
+    minivm_disk = [] if disk is None else ["--disk", f"{disk},snapshot"]
+    qemu_disk = [] if disk is None else ["-drive", f"if=ide,format=raw,snapshot=on,file={disk}"]
     for _ in range(repeats):
-        ours.append(run(minivm_command(image), EXITED)[0])
+        ours.append(run(minivm_command(image, *minivm_disk), EXITED))
         if shutil.which(QEMU):
-            theirs.append(run(qemu_command(image), EXITED)[0])
-    return Times(min(ours), min(theirs, default=None))
+            theirs.append(run([*qemu_command(image), *qemu_disk], EXITED)[0])
+    return Times(min(wall for wall, _ in ours), min(theirs, default=None), min(cpu for _, cpu in ours))
 
 
 def count_in(source: Path, constant: str) -> int:
@@ -213,6 +223,56 @@ def testkit(repeats: int) -> list[Result]:
     ]  # fmt: skip
 
 
+def disks(start: Times, repeats: int) -> list[Result]:
+    """Compare reading 16 MiB, in four ways; by MiniVM's CPU time, since it waits for nothing, and QEMU's wall time."""
+    programs = (
+        ("disk-sectors", "ATA by REP INSW, READ SECTORS, net", 20),
+        ("disk-multiple", "ATA by REP INSW, READ MULTIPLE 16, net", 20),
+        ("disk-dma", "ATA by bus master, net", 200),
+        ("disk-bios", "disk by INT 13h, net", 200),
+    )
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        disk = Path(folder) / "disk.img"
+        disk.write_bytes(b"".join(number.to_bytes(4, "little") * 128 for number in range(DISK_SECTORS)))
+        for program, words, least in programs:
+            size = count_in(PROGRAMS / f"{program}.asm", "SECTORS") * SECTOR_BYTES / MIB
+            net = best_times(PROGRAMS / f"{program}.img", repeats, disk=disk).net_of(start)
+            ours, theirs = size / net.minivm_cpu, "–" if net.qemu is None else f"{size / net.qemu:,.0f} MiB/s"
+            value = f"{ours:,.0f} MiB/s"
+            results.append(Result(words, value, theirs, value, f"≥ {least} MiB/s", ours >= least))
+    return results
+
+
+def screens(start: Times, repeats: int) -> list[Result]:
+    """Compare filling the screen by pixels in mode 13h, and by bytes through mode 12h's planes, each a trap."""
+    linear = count_in(PROGRAMS / "screen-linear.asm", "FRAMES")
+    net = best_times(PROGRAMS / "screen-linear.img", repeats).net_of(start)
+    ours, theirs = linear / net.minivm_cpu, "–" if net.qemu is None else f"{linear / net.qemu:,.0f} frames/s"
+    value = f"{ours:,.0f} frames/s"
+    results = [Result("mode 13h, each pixel by a MOV, net", value, theirs, value, "≥ 70 frames/s", ours >= 70)]
+    pixels = count_in(PROGRAMS / "screen-planes.asm", "SCREENS") * PLANES_PIXELS / 1e6
+    net = best_times(PROGRAMS / "screen-planes.img", repeats).net_of(start)
+    value = f"{pixels / net.minivm_cpu:,.1f} million pixels/s"
+    theirs = "–" if net.qemu is None else f"{pixels / net.qemu:,.1f} million pixels/s"
+    return [*results, Result("mode 12h, planes filled by REP STOSB, net", value, theirs, value, "–", None)]
+
+
+def boots(repeats: int) -> list[Result]:
+    """Compare CDs from the command to their first text."""
+    command = [sys.executable, str(Path(__file__).with_name("boot_speed.py")), str(repeats)]
+    found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+    results = []
+    for name, words in (("grub", "GRUB's CD to its menu"), ("memtest86+", "memtest86+'s CD to its first screen")):
+        if name not in found:
+            continue
+        ours, theirs = found[name]["minivm"][0], (found[name]["qemu"] or [None])[0]
+        ratio = None if theirs is None else ours / theirs
+        met = None if ratio is None else ratio <= 2
+        results.append(Result(words, seconds(ours), seconds(theirs), times(ratio), "≤ 2.00 × QEMU's time", met))
+    return results
+
+
 BENCHMARKS: dict[str, Callable[[Times, int], Result]] = {
     "start": lambda start, _: start_up(start),
     "io": lambda start, repeats: rate("port writes (OUT), net", "io", "OUTS", 400_000, start, repeats),
@@ -272,7 +332,8 @@ def write(text: str) -> None:
 
 def main() -> int:
     """Measure what was asked for; return 1 when a target is missed."""
-    names = [*BENCHMARKS, "snapshots", "record", "timeline", "testkit"]
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or every start would measure Python's compiler
+    names = [*BENCHMARKS, "disks", "screens", "boots", "snapshots", "record", "timeline", "testkit"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; all when left out")
     parser.add_argument("--repeats", type=int, default=5)
@@ -283,8 +344,12 @@ def main() -> int:
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}")
     wanted = options.names or names
     programs = [measure for name, measure in BENCHMARKS.items() if name in wanted]
-    start = best_times(PROGRAMS / "exit.img", options.repeats) if programs else None
+    against_start = programs or {"disks", "screens"} & set(wanted)
+    start = best_times(PROGRAMS / "exit.img", options.repeats) if against_start else None
     results = [measure(start, options.repeats) for measure in programs if start is not None]
+    results += disks(start, options.repeats) if start is not None and "disks" in wanted else []
+    results += screens(start, options.repeats) if start is not None and "screens" in wanted else []
+    results += boots(options.repeats) if "boots" in wanted else []
     results += snapshots(options.repeats) if "snapshots" in wanted else []
     results += testkit(options.repeats) if "testkit" in wanted else []
     results += record(options.repeats) if "record" in wanted else []

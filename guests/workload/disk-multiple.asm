@@ -1,0 +1,90 @@
+; disk-multiple: 16 MiB of the first ATA disk by READ MULTIPLE, 16 sectors a block, and REP INSW.
+; Run:    minivm run guests/workload/disk-multiple.img --disk FILE (of 16 MiB at least)
+; Exit:   1
+
+        bits 16
+        org 0x7C00
+
+SECTORS equ 32768               ; 16 MiB; tests/benchmarks/run.py reads this line
+EACH    equ 128                 ; sectors a command
+
+start:
+        cli
+        cld
+        xor ax, ax
+        mov ds, ax
+        mov ss, ax
+        mov sp, 0x7C00
+        mov ax, 0x1000
+        mov es, ax
+        mov dx, 0x1F6
+        mov al, 0xE0
+        out dx, al
+        mov dx, 0x1F2
+        mov al, 16
+        out dx, al
+        mov dx, 0x1F7
+        mov al, 0xC6            ; SET MULTIPLE MODE: 16 sectors
+        out dx, al
+.busy:
+        in al, dx
+        test al, 0x80
+        jnz .busy
+        xor ebx, ebx
+next:
+        mov ah, 0xC4               ; READ MULTIPLE
+        call command
+        mov bp, EACH / 16
+        xor di, di
+block:
+        call ready
+        mov dx, 0x1F0
+        mov cx, 16 * 256
+        rep insw
+        dec bp
+        jnz block
+        add ebx, EACH
+        cmp ebx, SECTORS
+        jb next
+
+        mov al, 0
+        out 0xF4, al
+        hlt
+
+; Give the drive command AH for EACH sectors from EBX on.
+command:
+        mov dx, 0x1F6
+        mov al, 0xE0            ; drive 0, by LBA
+        out dx, al
+        mov dx, 0x1F2
+        mov al, EACH
+        out dx, al
+        inc dx
+        mov ecx, ebx
+        mov al, cl
+        out dx, al
+        inc dx
+        mov al, ch
+        out dx, al
+        inc dx
+        shr ecx, 16
+        mov al, cl
+        out dx, al
+        mov dx, 0x1F7
+        mov al, ah
+        out dx, al
+        ret
+
+; Wait until the drive has a block for us.
+ready:
+        mov dx, 0x1F7
+.busy:
+        in al, dx
+        test al, 0x80           ; BSY
+        jnz .busy
+        test al, 0x08           ; DRQ
+        jz .busy
+        ret
+
+        times 510 - ($ - $$) db 0
+        dw 0xAA55
