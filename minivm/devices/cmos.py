@@ -6,7 +6,6 @@ second and UIP falls. Nothing runs in the background: what happened since the la
 and an alarm of the machine's clock is armed only for an interrupt that the guest enabled.
 """
 
-import calendar
 import datetime
 from collections.abc import Mapping, Sequence
 
@@ -105,8 +104,8 @@ class CalendarTime:
         """Return day, month, year and century `days` later; the calendar repeats every 400 years."""
         cycle, year = divmod(self.century * 100 + min(self.year, 99), 400)
         month = min(max(self.month, 1), 12)
-        day = min(self.day, calendar.monthrange(400 + year, month)[1])
         first = datetime.date(400 + year, month, 1).toordinal()
+        day = min(self.day, datetime.date(400 + year + month // 12, month % 12 + 1, 1).toordinal() - first)
         later = datetime.date.fromordinal(first + day - 1 + days)
         century, year = divmod(later.year - 400 + cycle * 400, 100)
         return later.day, later.month, year, century % 100
