@@ -1,18 +1,19 @@
 """Make the pictures of README and docs from the real machine: `make docs`.
 
-Each picture is a bundled guest's text screen, or the full-screen debugger with it, at a named moment, drawn as SVG by
-Rich. The same guest gives the same picture on every run, so `--check` can compare (a test does).
+Each picture is a bundled guest's screen, or the full-screen debugger with it, at a named moment: text drawn as SVG by
+Rich, pixels as PNG. The same guest gives the same picture on every run, so `--check` can compare (a test does).
 """
 
 import asyncio
 import re
 import sys
 import tempfile
-from io import StringIO
+from io import BytesIO, StringIO
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from rich.console import Console
 from rich.text import Text
 
@@ -21,6 +22,7 @@ from minivm.api import find_guest
 from minivm.core.screen import TextScreen
 from minivm.debug.debugger import Debugger
 from minivm.debug.symbols import symbols_for_guest
+from minivm.pictures.files import encode
 
 PICTURES = Path(__file__).parent / "pictures"
 
@@ -31,13 +33,21 @@ SHOTS = {
     "fractal.svg": ("fractal", "", 1500, "minivm run fractal"),
 }
 
+PIXEL_SHOTS = {
+    # file: (guest, virtual milliseconds)
+    "plasma.png": ("plasma", 500),
+    "planes.png": ("planes", 1500),
+    "scroller.png": ("scroller", 1500),
+}
+
 TUI_SHOTS = {
     # file: (guest, where it stands still, instructions stepped from there, layout, columns and rows)
     "tui-learn.svg": ("timer", "on_tick", 3, "learn", (120, 40)),
     "tui-debug.svg": ("timer", "on_tick", 3, "debug", (200, 60)),
+    "tui-graphics.svg": ("scroller", "show", 3, "learn", (120, 40)),
 }
 REST = 6  # pictures that must be alike, one every 50 ms, before the last one counts
-TICK = 5  # of the timer guest: its screen has something to show by then
+TICK = 5  # times there before: the screen has something to show by then
 
 
 def colour(rgb: tuple[int, int, int]) -> str:
@@ -84,10 +94,31 @@ def _narrow(found: "re.Match[str]") -> str:
     return f"{start}{place}{between}{width}{rest}{shown.replace(chr(0xA0), '&#160;')}</text>"
 
 
-def make(name: str) -> str:
-    """Boot the guest of one shot and return its picture."""
-    if name in TUI_SHOTS:
-        return make_tui(name)
+def make(name: str) -> bytes:
+    """Boot the guest of one shot and return its picture as a file's bytes."""
+    if name in PIXEL_SHOTS:
+        return make_pixels(name)
+    return (make_tui(name) if name in TUI_SHOTS else make_text(name)).encode()
+
+
+def make_pixels(name: str) -> bytes:
+    """Return what the card shows of a guest in a graphics mode, as PNG."""
+    guest, milliseconds = PIXEL_SHOTS[name]
+    with minivm.boot(guest) as vm:
+        vm.run(ms=milliseconds)
+        return encode(vm, "png")
+
+
+def alike(one: bytes, other: bytes) -> bool:
+    """Tell whether two files show the same; the same pixels may be packed in another way by another zlib."""
+    if one == other or not one.startswith(b"\x89PNG") or not other.startswith(b"\x89PNG"):
+        return one == other
+    with Image.open(BytesIO(one)) as first, Image.open(BytesIO(other)) as second:
+        return first.size == second.size and first.convert("RGB").tobytes() == second.convert("RGB").tobytes()
+
+
+def make_text(name: str) -> str:
+    """Return the text screen of one shot's guest as SVG."""
     guest, keys, milliseconds, title = SHOTS[name]
     with minivm.boot(guest) as vm:
         vm.type(keys)
@@ -141,11 +172,11 @@ async def _photograph(session: Any, layout: str, size: tuple[int, int], title: s
 def main(arguments: list[str]) -> int:
     """Write all pictures, or with `--check` return 1 when one is not what the machine shows."""
     stale = []
-    for name in (*SHOTS, *TUI_SHOTS):
+    for name in (*SHOTS, *PIXEL_SHOTS, *TUI_SHOTS):
         picture, path = make(name), PICTURES / name
         if "--check" not in arguments:
-            path.write_text(picture, encoding="utf-8")
-        elif not path.exists() or path.read_text(encoding="utf-8") != picture:
+            path.write_bytes(picture)
+        elif not path.exists() or not alike(path.read_bytes(), picture):
             stale.append(name)
     for name in stale:
         print(f"docs/pictures/{name} is not what the machine shows; run `make docs`", file=sys.stderr)
