@@ -33,7 +33,15 @@ class Departed(MiniVMError):
 
 
 class Overshot(Departed):
-    """The position lies inside a block longer than the steps that looked for it: begin earlier with more `near`."""
+    """The position was passed over.
+
+    It lies inside an instruction, or (`by_run`) inside a block longer than the steps that looked for it: begin earlier
+    with more `near`.
+    """
+
+    def __init__(self, position: int, message: str, *, by_run: bool) -> None:
+        super().__init__(position, message)
+        self.by_run = by_run
 
 
 @record
@@ -372,6 +380,7 @@ class Player:
             ended = self._part(coarse)
             if ended is not None:
                 return ended
+        by_run = machine.now > position
         while machine.now < position:
             ended = (
                 self._part(min(position, machine.clock.next_due)) if machine.halted else _unless_limit(machine.step())
@@ -379,7 +388,8 @@ class Player:
             if ended is not None:
                 return ended
         if machine.now > position:
-            raise Overshot(position, f"tick {position} was passed over: the machine is at {machine.now}")
+            message = f"tick {position} was passed over: the machine is at {machine.now}"
+            raise Overshot(position, message, by_run=by_run)
         if settle:
             machine.settle()
         return machine.ended

@@ -13,7 +13,7 @@ from minivm.core.record import record
 from minivm.debug.debugger import Catch, DebugError, Debugger, Entry, Stop, Watchpoint
 from minivm.debug.expressions import compile_expression
 from minivm.debug.keyframes import Keyframe
-from minivm.debug.timeline import Interrupted, Moment, Timeline
+from minivm.debug.timeline import LONGEST_BLOCK, Interrupted, Moment, Timeline
 
 
 @record
@@ -134,8 +134,9 @@ class Reverse:
         with self.debugger.looking_back(only):
             for begin, end in self.timeline.spans(here, wanted):
                 found = self._last_between(begin, end, here, _NEAR if here.in_block else 0)
-                if self.machine.now > here.position:  # `here` lies deep inside a long block
-                    found = self._last_between(begin, end, here, _LONG_BLOCK)
+                for near in _LONG_BLOCKS:
+                    if self.machine.now > here.position:  # `here` lies deep inside a long block
+                        found = self._last_between(begin, end, here, near)
                 if found is not None:
                     return found
         return None
@@ -193,6 +194,6 @@ class Reverse:
         return Stop("history", f"the beginning of what is kept, tick {self.timeline.begin:,}")
 
 
-_NEAR, _LONG_BLOCK = 1 << 8, 1 << 13
+_NEAR, _LONG_BLOCKS = 1 << 8, (1 << 13, 1 << 16, LONGEST_BLOCK)
 
 __all__ = ["DebugError", "Found", "Reverse", "Writer"]

@@ -24,8 +24,12 @@ KEYFRAME_COST = 48_000_000
 """A keyframe comes after so many ticks of executed code: 10 to 100 ms of the host's time to run them again."""
 _COST_OF_HALT = 50_000
 """Waking up takes the host as long as so many ticks of code."""
-_NEAR = (64, 1 << 10, 1 << 14, 1 << 17)
+LONGEST_BLOCK = 1 << 20
+"""No block takes more ticks: it has 512 instructions at most, and one that reads a port is charged a thousand."""
+_NEAR = (64, 1 << 10, 1 << 14, 1 << 17, LONGEST_BLOCK)
 """From so far before a moment it is looked for by single steps: most blocks are short."""
+_NEXT_INPUT = 1 << 17
+"""An input so soon behind a goal may lie inside the goal's block."""
 _PER_STEP = (6, *_NEAR)
 """So many ticks are thought to lie behind one another's step: an instruction's bytes, or what a trap is charged."""
 _LONG_BLOCK = 1 << 14
@@ -165,7 +169,7 @@ class Timeline:
         """Run to a safe point at or after `goal`, doing the inputs that are known; None when nothing ended it."""
         given = self._next_input()
         with self._quiet():
-            if given is not None and given.position <= goal + (_NEAR[-1] if given.in_block else 0):
+            if given is not None and given.position <= goal + (_NEXT_INPUT if given.in_block else 0):
                 sleeps_to = min(goal, given.data) if given.kind == "time" else 0
                 return self._player.reach(max(given.position, sleeps_to), safe_point=True)
             ended = self.machine.run_to(goal)
@@ -301,8 +305,8 @@ class Timeline:
                 try:
                     if self._run_player(position):
                         return
-                except Overshot:
-                    if near >= _LONG_BLOCK:  # the position lies inside an instruction
+                except Overshot as passed:
+                    if not passed.by_run or near == LONGEST_BLOCK:  # the position lies inside an instruction
                         self._do_inputs()
                         return
                 except Departed as error:
