@@ -220,9 +220,8 @@ class Pic:
         if not mask:
             return 8
         first = (self.lowest + 1) & 7
-        if first:
-            mask = (mask >> first) | (mask << (8 - first)) & 0xFF
-        return (mask & -mask).bit_length() - 1
+        rotated = (mask >> first) | (mask << (8 - first)) & 0xFF
+        return (rotated & -rotated).bit_length() - 1
 
     def _level_at(self, rank: int) -> int:
         return (self.lowest + 1 + rank) & 7
