@@ -211,10 +211,11 @@ def debian_file() -> Callable[[str], bytes]:
     return part
 
 
-@pytest.fixture
-def partitioned_disk(tmp_path: Path) -> Path:
-    """Return a hard disk of two partitions; the first has a FAT file system with words.txt."""
-    image, words = tmp_path / "partitioned.img", tmp_path / "words.txt"
+@pytest.fixture(scope="session")
+def partitioned_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a hard disk of two partitions, to be read; the first has a FAT file system with words.txt."""
+    folder = tmp_path_factory.mktemp("partitioned")
+    image, words = folder / "partitioned.img", folder / "words.txt"
     image.write_bytes(bytes(8 << 20))
     words.write_text("from a partition\n")
     layout = "label: dos\nstart=63, size=8064, type=6\nstart=8127, size=8064, type=83\n"

@@ -11,6 +11,7 @@ import pytest
 
 import minivm
 from minivm.cli.main import main
+from minivm.core.picture import Picture
 
 SEABIOS, U_BOOT = "/usr/share/seabios/bios-256k.bin", "/usr/lib/u-boot/qemu-x86/u-boot.rom"
 U_BOOT_64 = "/usr/lib/u-boot/qemu-x86_64/u-boot.rom"
@@ -34,6 +35,11 @@ PROGRAMS = {
         {"firmware": SEABIOS, "memory": "32M", "cdroms": (MEMTEST_X64_CD,)},
         ("Press ESC for boot menu.", "<Esc>", "(MT86PLUS_64)"),
         ("2", "Press <F1> to configure"),
+    ),
+    "seabios, grub floppy": Program(
+        {"firmware": SEABIOS, "memory": "32M", "floppies": ("grub_floppy",), "disks": ("partitioned_disk",)},
+        ("Press ESC for boot menu.", "<Esc>", "DVD/CD"),
+        ("1", "*A kernel of ours", "\n", "Loaded by: GRUB"),
     ),
     "u-boot": Program({"firmware": U_BOOT, "memory": "256M"}, STOP_AUTOBOOT, LIST_FUNCTIONS),
     "u-boot 64": Program({"firmware": U_BOOT_64, "memory": "256M"}, STOP_AUTOBOOT, LIST_FUNCTIONS),
@@ -74,17 +80,18 @@ def walk(vm: minivm.Machine, steps: tuple[str, ...], *, first_is_keys: bool) -> 
 
 
 class Outcome(NamedTuple):
-    """Where a run stands: virtual nanoseconds, ticks, the screen and the serial ports."""
+    """Where a run stands: virtual nanoseconds, ticks, the screen in characters and in pixels, and the serial ports."""
 
     now: int
     ticks: int
     screen: str
+    picture: Picture
     serial: str
 
 
 def outcome(vm: minivm.Machine) -> Outcome:
     """Return where a run stands."""
-    return Outcome(vm.now, vm.ticks, vm.screen.text(), vm.serial.text())
+    return Outcome(vm.now, vm.ticks, vm.screen.text(), vm.picture(), vm.serial.text())
 
 
 class Run(NamedTuple):
@@ -107,11 +114,18 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     """Run a program with a recording; in the middle it is saved and cloned."""
     program, folder = PROGRAMS[request.param], tmp_path_factory.mktemp("run")
     options = dict(program.options)
-    guest = options.get("guest", options.get("firmware"))
-    if guest.startswith("/"):
-        request.getfixturevalue("debian_file")(guest)
-    else:
-        options["guest"] = request.getfixturevalue(guest)
+
+    def image(name: str) -> str:
+        """Return the path of a Debian file or of the image that a fixture makes."""
+        if not name.startswith("/"):
+            return str(request.getfixturevalue(name))
+        request.getfixturevalue("debian_file")(name)
+        return name
+
+    for part in options.keys() & {"guest", "firmware"}:
+        options[part] = image(options[part])
+    for part in options.keys() & {"floppies", "disks", "cdroms"}:
+        options[part] = tuple(f"{image(name)},ro" for name in options[part])
     recording, snapshot = folder / "run.mvr", folder / "run.mvm"
     with minivm.boot(options.pop("guest", None), record=recording, **options) as vm:
         walk(vm, program.to_the_moment, first_is_keys=False)
