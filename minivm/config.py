@@ -108,6 +108,14 @@ class DiskSpec:
 
 
 @record
+class DriveMedium:
+    """What lies in a drive ("floppy0", "cdrom0") in place of what the rest of a configuration says; None: nothing."""
+
+    drive: str
+    spec: DiskSpec | None
+
+
+@record
 class SerialSpec:
     """Where a serial port leads: "stdio", "none", "file" or "unix", the last two with a `path`."""
 
@@ -155,7 +163,8 @@ class MachineConfig:
     the one initial RAM disk. `cdroms` are always read-only. `boot_order` has the letters a (floppy), c (hard disk)
     and d (CD); without it the guest's own drive comes first, then a, c, d.
     `guest_snapshot` keeps what a guest writes to the image that it was booted from in memory, so that the next run
-    is the same; images named by `disks` and `floppies` say for themselves.
+    is the same; images named by `disks` and `floppies` say for themselves. `media` is what was put into drives later,
+    in place of what they had, or taken out of them: {"floppy0": "b.img,ro", "cdrom0": ""}.
     """
 
     guest: Path | None = None
@@ -181,6 +190,7 @@ class MachineConfig:
     max_ticks: int | None = None
     trace: tuple[TraceSpec, ...] = ()
     devices: tuple[DeviceEntry | DeviceSpec, ...] = ()
+    media: tuple[DriveMedium, ...] = ()
 
     def __post_init__(self) -> None:
         for name, convert in _CONVERT.items():
@@ -246,6 +256,7 @@ def _relative_to(folder: Path, config: MachineConfig) -> MachineConfig:
         cdroms=tuple(map(place, config.cdroms)),
         serial=tuple(map(place, config.serial)),
         trace=tuple(map(place, config.trace)),
+        media=tuple(replace(one, spec=one.spec and place(one.spec)) for one in config.media),
     )
 
 
@@ -353,6 +364,22 @@ def _cdrom(value: object) -> DiskSpec:
     return replace(spec, read_only=True, snapshot=False)
 
 
+def _media(value: object) -> tuple[DriveMedium, ...]:
+    if isinstance(value, (list, tuple)) and all(isinstance(one, DriveMedium) for one in value):
+        return tuple(value)
+    if isinstance(value, dict) and all(isinstance(drive, str) for drive in value):
+        return tuple(DriveMedium(drive, _in_drive(drive, spec)) for drive, spec in value.items())
+    raise _wrong(value, 'drives and files like {cdrom0 = "disc.iso"}')
+
+
+def _in_drive(drive: str, value: object) -> DiskSpec | None:
+    if value in (None, ""):
+        return None
+    if drive.startswith("cdrom"):
+        return _cdrom(value)
+    return value if isinstance(value, DiskSpec) else DiskSpec.parse(_text(value))
+
+
 def _boot_order(value: object) -> str:
     letters = _text(value).strip().lower()
     if not letters or len(set(letters)) < len(letters) or not set(letters) <= set(BOOT_LETTERS):
@@ -395,4 +422,5 @@ _CONVERT: dict[str, Callable[[object], Any]] = {
     "max_ticks": _optional(_ticks),
     "trace": _many(_spec(TraceSpec)),
     "devices": _many(device_entry),
+    "media": _media,
 }

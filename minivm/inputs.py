@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import Any, Protocol, cast
 
 from minivm.core.keys import KeyEvent
+from minivm.core.medium import MediumChange
 from minivm.core.mouse import MouseEvent
 from minivm.core.plain import check_names, from_plain, to_plain
 from minivm.core.record import names, record, replace
@@ -94,6 +95,7 @@ KINDS: dict[str, Any] = {
     "memory": MemoryEdit,
     "register": RegisterEdit,
     "device": tuple[str, bytes],
+    "medium": MediumChange,
 }
 """Every kind of input and the type of its data; `time` is the position up to which a machine was let sleep."""
 
@@ -133,6 +135,7 @@ APPLY: dict[str, Apply] = {
     "time": lambda machine, position: machine.pass_time(position),
     "memory": lambda machine, edit: machine.memory.write(edit.address, edit.data),
     "device": lambda machine, given: machine.feed(*given),
+    "medium": lambda machine, change: machine.change_medium(change),
 }
 """How each kind is done again; the debugger adds its own."""
 

@@ -8,17 +8,18 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from minivm.config import MachineConfig
+from minivm.config import DiskSpec, DriveMedium, MachineConfig
 from minivm.core.bus import Bus
 from minivm.core.clock import NEVER, Clock
+from minivm.core.medium import MediumChange
 from minivm.core.memory import PAGE, AddressSpace, Memory
 from minivm.core.picture import Picture
-from minivm.core.record import record
+from minivm.core.record import record, replace
 from minivm.core.screen import TextScreen
 from minivm.engine.base import Autopsy, Breakpoint, Engine, Halted, Shutdown, Stopped
 from minivm.engine.cpustate import IF, Registers
 from minivm.engine.state import without_history
-from minivm.errors import ExpectationFailed, SnapshotError, WiringError
+from minivm.errors import ConfigError, ExpectationFailed, SnapshotError, WiringError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +68,43 @@ class Watchdog(Protocol):
 
         Raises `ExpectationFailed` when it stands at its limit and `position` lies behind.
         """
+
+
+class Bays(Protocol):
+    """The drives and what lies in them; `minivm.drive_bays.DriveBays` is the real one."""
+
+    def by_name(self) -> "dict[str, Disk]":
+        """Return what is in now, by the drives' names."""
+
+    def media(self) -> dict[str, str | None]:
+        """Return the image's name in every drive whose medium can be changed."""
+
+    def changed(self) -> tuple[DriveMedium, ...]:
+        """Return what is in now in place of what the configuration said."""
+
+    def open_disks(self) -> "dict[str, Disk]":
+        """Return all that is open, by key."""
+
+    def keys(self) -> dict[str, str | None]:
+        """Return the key of what is in each drive."""
+
+    def prepare(self, drive: str, spec: DiskSpec | None, *, noted: bool) -> MediumChange:
+        """Open what is to come into a drive."""
+
+    def change(self, change: MediumChange) -> None:
+        """Do what was prepared."""
+
+    def go_back(self, keys: dict[str, str | None]) -> None:
+        """Put everything where it was."""
+
+    def keep(self, keeps: bool) -> None:
+        """Keep what is taken out open, or do so no longer."""
+
+    def image(self, key: str) -> bytes:
+        """Return the bytes of an open image."""
+
+    def offer(self, change: MediumChange, path: "Path") -> None:
+        """Open the image for a change that will be done again."""
 
 
 class SerialText(Protocol):
@@ -216,7 +254,9 @@ class Machine:
         self.watchdog: Watchdog | None = None
         self._outside: list[Callable[[], None]] = []  # what waits for the next safe point
         self._running = False
-        self.disks: dict[str, Disk] = {}
+        self.disks: dict[str, Disk] = {}  # by the drives' names, as far as there is something in them
+        self.bays: Bays | None = None
+        self.tray_is_open: Callable[[str], bool] = lambda drive: False
         self.user_devices: dict[str, Any] = {}  # those of `MachineConfig.devices`, by place
         self.twin: Twin | None = None
         self._interrupts = interrupts
@@ -388,6 +428,76 @@ class Machine:
             why = "it has no feed()" if len(named) == 1 else f"{len(named)} devices are called so"
             raise WiringError(f"{wanted!r} cannot be fed: {why}; there is {', '.join(self.user_devices) or 'none'}")
         return named[0]
+
+    # -- what lies in the drives --------------------------------------------------------------------------------
+    def insert(self, drive: str, medium: "str | Path | DiskSpec") -> None:
+        """Put an image into `drive` ("floppy0", "cdrom0"), in place of what is in it: an input as keys are.
+
+        A text may end in ,ro or ,snapshot as behind --floppy. The old image is written out and given back. Raises
+        `ConfigError` where there is no such drive or the machine has ended, and `ImageError` when the image cannot be
+        had; the old one stays in then.
+        """
+        match medium:
+            case str():
+                self._exchange(drive, DiskSpec.parse(medium))
+            case DiskSpec():
+                self._exchange(drive, medium)
+            case _:
+                self._exchange(drive, DiskSpec(medium))
+
+    def eject(self, drive: str) -> None:
+        """Take out what is in `drive`, as `insert` does; a lock on a CD's tray does not stop the user."""
+        self._exchange(drive, None)
+
+    @property
+    def media(self) -> dict[str, str | None]:
+        """The image in each drive whose medium can be changed, None for an empty one; an open tray is told, too."""
+        media = {} if self.bays is None else self.bays.media()
+        return {
+            drive: f"{name or ''} (open tray)".lstrip() if self.tray_is_open(drive) else name
+            for drive, name in media.items()
+        }
+
+    def _exchange(self, drive: str, spec: DiskSpec | None) -> None:
+        if self.bays is None:
+            raise WiringError("this machine has no drives; build it by minivm.boot()")
+        if self.ended is not None:
+            raise ConfigError(f"the machine has ended ({self.ended.reason}); its drives stay as they are")
+        change = self.bays.prepare(drive, spec, noted=self.journal is not None)
+        self.from_outside("medium", change, lambda: self.change_medium(change))
+
+    def change_medium(self, change: MediumChange) -> None:
+        """Do a change that was prepared, here and now; a replay does it again."""
+        if self.bays is not None:
+            try:
+                self.bays.change(change)
+            finally:
+                self._look_into_bays()
+
+    def media_keys(self) -> dict[str, str | None]:
+        """Return what lies where, by keys that `return_media` takes."""
+        return {} if self.bays is None else self.bays.keys()
+
+    def return_media(self, keys: dict[str, str | None]) -> None:
+        """Put everything where it was, before the machine's state of that time is restored."""
+        if self.bays is not None and keys != self.bays.keys():
+            self.bays.go_back(keys)
+            self._look_into_bays()
+
+    def open_disks(self) -> "dict[str, Disk]":
+        """Return every open disk by its key, also those outside the drives that may come back."""
+        return self.disks if self.bays is None else self.bays.open_disks()
+
+    def keep_media(self, keeps: bool) -> None:
+        """Let what is taken out stay open, since the machine may go back; or give all of that back."""
+        if self.bays is not None:
+            self.bays.keep(keeps)
+
+    def _look_into_bays(self) -> None:
+        assert self.bays is not None
+        self.disks = self.bays.by_name()
+        if self.config is not None:
+            self.config = replace(self.config, media=self.bays.changed())
 
     # -- what may come from any thread or chip ------------------------------------------------------------------
     def stop(self) -> None:

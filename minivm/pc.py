@@ -6,7 +6,7 @@
 from typing import Any
 
 from minivm import loaders
-from minivm.config import MachineConfig
+from minivm.config import DiskSpec, MachineConfig
 from minivm.console import Console, SerialLog
 from minivm.core.aperture import LINEAR, TEXT, Aperture
 from minivm.core.bus import Bus
@@ -46,7 +46,7 @@ from minivm.devices.uart import Uart
 from minivm.devices.vga.card import Vga
 from minivm.devices.vga_pci import FRAMEBUFFER_BAR, VgaPci
 from minivm.devices.vga_pci import ROM_BYTES as VIDEO_ROM_BYTES
-from minivm.drive_bays import DriveBays
+from minivm.drive_bays import MOST_FLOPPY_DRIVES, CdTrays, DriveBays, kind_of
 from minivm.engine.unicorn import UnicornEngine
 from minivm.errors import ConfigError, SnapshotError
 from minivm.firmware import rom as own_rom
@@ -198,13 +198,25 @@ class _Pc:
         self.dma = DmaPair(memory)
         floppies = self.bays.floppies
         self.floppy = FloppyController(clock, irq(6), dma=self.dma.channel(2), drives=(True, len(floppies) > 1))
-        for unit, disk in enumerate(floppies[:2]):
+        for unit, disk in enumerate(floppies[:MOST_FLOPPY_DRIVES]):
             self.floppy.insert(unit, _floppy_medium(disk))
         drives = [_ata_drive(place, number) for number, place in enumerate(self.bays.ata)]
         self.ata0 = AtaChannel(clock, irq=irq(14), drives=(drives[0], drives[1]))
         self.ata1 = AtaChannel(clock, irq=irq(15), drives=(drives[2], drives[3]))
-        self.cd_drives = [drive for drive in drives if isinstance(drive, AtapiCdrom)]
+        self.cd_drives: list[Any] = [drives[place] for place in self.bays.cd_places]
+        self.bays.put = self._change_medium
         self.bus_master = IdeBusMaster(clock, memory=memory, channels=(self.ata0, self.ata1))
+
+    def _change_medium(self, drive: str, disk: Disk | None) -> None:
+        """Put a medium into a drive, or take it out, as a user's hand does."""
+        number = int(drive.removeprefix(kind_of(drive)))
+        if kind_of(drive) == "cdrom":
+            self.cd_drives[number].insert(disk)
+        elif number < MOST_FLOPPY_DRIVES:
+            self.floppy.insert(number, _floppy_medium(disk))
+
+    def _tray_is_open(self, drive: str) -> bool:
+        return kind_of(drive) == "cdrom" and self.cd_drives[int(drive.removeprefix("cdrom"))].tray_open
 
     def _make_chipset(self) -> None:
         self.i440fx = I440Fx(pam=self.shadow_ram.switch)
@@ -225,7 +237,9 @@ class _Pc:
         bays = self.bays
         self.bios = Bios(
             cpu=self.engine.cpu, space=self.space, ports=self.ports, clock=self.clock,
-            floppies=bays.floppies, disks=bays.disks, cdroms=bays.cdroms,
+            floppies=bays.floppies, disks=bays.disks,
+            cdroms=CdTrays(bays.cdroms, lambda number: self.cd_drives[number].tray_open),
+            eject=lambda number: self.cd_drives[number].open_tray(), changed=self.floppy.look_for_change,
             boot_order=self._plan.boot_order(self._config.boot_order), trace=self.tracer.bios,
         )  # fmt: skip
 
@@ -336,7 +350,8 @@ class _Pc:
         )  # fmt: skip
         self.machine.console = console = Console(self.vga, self.keyboard, self.log, self.lines, mouse=self.mouse)
         console.enter_by(self.machine.from_outside)
-        self.machine.disks = self.bays.by_name()
+        self.machine.bays, self.machine.disks = self.bays, self.bays.by_name()
+        self.machine.tray_is_open = self._tray_is_open
         self.machine.user_devices = self.own_devices
         self.machine.twin = self._twin
         self._powered = True
@@ -368,11 +383,12 @@ class _Pc:
     def _twin(self, memory: Memory, disks: dict[str, Disk]) -> Machine:
         """Make a machine like this one around `memory` and `disks`, which is not powered on but restored."""
         devices = tuple(map(_own_clone, self._config.devices))
+        now = replace(self._config, media=self.bays.changed())
         kept = {  # what a twin writes to a disk stays in its memory, also when it is saved and restored
-            name: tuple(replace(spec, snapshot=not spec.read_only) for spec in getattr(self._config, name))
-            for name in ("disks", "floppies", "cdroms")
+            name: tuple(map(_in_memory, getattr(now, name))) for name in ("disks", "floppies", "cdroms")
         }
-        config = replace(self._config, devices=devices, trace=(), guest_snapshot=True, **kept)
+        media = tuple(replace(one, spec=one.spec and _in_memory(one.spec)) for one in now.media)
+        config = replace(now, devices=devices, trace=(), guest_snapshot=True, media=media, **kept)
         twin = _Pc(config, self._plan, self._native, memory=memory, disks=disks).machine
         twin.config, twin.image = config, self.machine.image
         return twin
@@ -426,6 +442,10 @@ def _own_clone(entry: DeviceEntry | DeviceSpec) -> DeviceEntry | DeviceSpec:
             "clone; give its class, and each machine makes its own"
         )
     return bus, base, clone()
+
+
+def _in_memory(spec: DiskSpec) -> DiskSpec:
+    return replace(spec, snapshot=not spec.read_only)
 
 
 def _whole_pages(rom: bytes) -> bytes:

@@ -102,6 +102,7 @@ def _absolute(config: MachineConfig) -> MachineConfig:
 
     kept = {name: getattr(config, name) and getattr(config, name).absolute() for name in _PLACES}
     kept |= {name: tuple(map(place, getattr(config, name))) for name in ("disks", "floppies", "cdroms", "serial")}
+    kept["media"] = tuple(replace(one, spec=one.spec and place(one.spec)) for one in config.media)
     modules = tuple(_with_words(Path(module).absolute(), words) for module, words in map(_split_words, config.initrd))
     return replace(config, **kept, initrd=modules, trace=(), timeout=None, max_ticks=None)
 
@@ -188,6 +189,8 @@ def _what_matters(name: str, value: Any) -> Any:
             return value is not None
         case "disks" | "floppies" | "cdroms":
             return [{key: kept for key, kept in spec.items() if key != "path"} for spec in value]
+        case "media":
+            return [one | {"spec": one["spec"] and _what_matters("disks", [one["spec"]])} for one in value]
         case "initrd":
             return [_split_words(module)[1] for module in value]
         case "devices":

@@ -31,7 +31,8 @@ class Keyframe:
         self.inputs = inputs
         self.pages = pages
         self.state = machine.state()
-        self.disks: dict[str, Overlay] = {name: disk.overlay() for name, disk in machine.disks.items()}
+        self.media = machine.media_keys()
+        self.disks: dict[str, Overlay] = {name: disk.overlay() for name, disk in machine.open_disks().items()}
 
     @property
     def size_bytes(self) -> int:
@@ -88,9 +89,13 @@ class Keyframes:
         machine = self._machine
         changed = self._changed_since(frame)
         machine.memory.put_pages(self._pages_at(frame, changed))
+        machine.return_media(frame.media)
         machine.restore(frame.state)
-        for name, overlay in frame.disks.items():
-            machine.disks[name].restore_overlay(overlay)
+        for name, disk in machine.open_disks().items():
+            if name in frame.disks:
+                disk.restore_overlay(frame.disks[name])
+            else:
+                disk.discard()  # it came later
         machine.memory.mark()
         self._here = frame
 

@@ -97,6 +97,7 @@ class Timeline:
         self._over = machine.ended is not None  # at the end the machine has ended for good
         for disk in machine.disks.values():
             disk.hold()
+        machine.keep_media(True)
         machine.settle()
         machine.journal = self.journal
         self.journal.guard = self._before_input
@@ -112,6 +113,7 @@ class Timeline:
         self.machine.journal = None
         for disk in self.machine.disks.values():
             disk.commit()
+        self.machine.keep_media(False)
 
     # -- where the machine is -----------------------------------------------------------------------------------------
     @property
@@ -436,8 +438,8 @@ class Timeline:
         console: Any = self.machine.console
         logs = [] if console is None else [console.serial, *console.ports]
         kept = [list(log.listeners) for log in logs]
-        for log in logs:
-            log.listeners.clear()
+        for log in logs:  # the ports go on writing into the console's own log, which went back, too
+            log.listeners[:] = [listener for listener in log.listeners if getattr(listener, "__self__", None) in logs]
         try:
             yield
         finally:

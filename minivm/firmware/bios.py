@@ -71,7 +71,8 @@ class Bios:
 
     `floppies` are drives 00h.., `disks` drives 80h.., `cdroms` drives E0h.., with None where a drive is empty. All may
     be changed while the machine runs. `boot_order` lists drive numbers. `eject` opens the tray of the CD drive of that
-    index and tells whether it could. With `kernel_entry`, the ROM calls it after POST
+    index and tells whether it could, `changed` whether the floppy in drive 0 or 1 was changed since it was last asked.
+    With `kernel_entry`, the ROM calls it after POST
     instead of INT 19h and halts with interrupts off; the caller sets the CPU's state at the next safe point.
     Map `trap` at `TRAP_PORT`, call `load_rom()`, and start the CPU at its reset vector; or call `post()` and start
     wherever you like.
@@ -90,6 +91,7 @@ class Bios:
         boot_order: Sequence[int] = (FLOPPY, HARD_DISK, CDROM),
         trace: Callable[[str], None] | None = None,
         eject: Callable[[int], bool] | None = None,
+        changed: Callable[[int], bool] | None = None,
         kernel_entry: KernelEntry | None = None,
     ) -> None:
         self._rom = rom.image()
@@ -100,7 +102,7 @@ class Bios:
         self.time = Time(self.board)
         self.drives = Drives(self.board, floppies, disks, cdroms)
         self.el_torito = ElTorito(self.board, self.drives, Transfers(self.board))
-        self.disk_services = DiskServices(self.board, self.drives, self.el_torito.functions, eject)
+        self.disk_services = DiskServices(self.board, self.drives, self.el_torito.functions, eject, changed)
         self.system = System(self.board, self.time)
         self.serial = Serial(self.board)
         self.pointing = Pointing(self.board)

@@ -12,6 +12,7 @@ from minivm.firmware.services import ROM_SEGMENT, Board, Call
 from minivm.firmware.transfers import (
     BAD_COMMAND,
     BAD_MEDIA_TYPE,
+    CHANGED,
     NOT_FOUND,
     OK,
     TIMEOUT,
@@ -28,16 +29,20 @@ Service = Callable[[Call, Drive, Disk], int]
 
 
 class DiskServices:
-    """INT 13h over all drives. `others` are the functions of El Torito, each of which finds its drive itself."""
+    """INT 13h over all drives. `others` are the functions of El Torito, each of which finds its drive itself.
+
+    `changed` tells whether the diskette in drive 0 or 1 was changed since it was last asked; without it none ever is.
+    """
 
     def __init__(
         self, board: Board, drives: Drives, others: Mapping[int, Callable[[Call], int]],
-        eject: Callable[[int], bool] | None,
+        eject: Callable[[int], bool] | None, changed: Callable[[int], bool] | None = None,
     ) -> None:  # fmt: skip
         self._board = board
         self._bda = board.bda
         self._drives = drives
         self._others = others
+        self._was_changed = changed
         self._transfers = Transfers(board)
         self.extensions = DiskExtensions(board, drives, self._transfers, eject)
         self._functions: dict[int, Service] = {
@@ -112,7 +117,7 @@ class DiskServices:
             size = shown.cylinders * shown.heads * shown.sectors_per_track
             cpu.cx, cpu.dx, cpu.ah = size >> 16, size & 0xFFFF, 3
         else:
-            cpu.ah = 1  # a drive that cannot tell when its medium was changed
+            cpu.ah = 2 if self._tells_changes(drive) else 1
 
     def _parameters(self, call: Call) -> None:
         cpu = call.cpu
@@ -176,8 +181,15 @@ class DiskServices:
         cylinder = cpu.ch | (cpu.cl & 0xC0) << 2
         return OK if drive.geometry.lba(cylinder, cpu.dh, 1) is not None else NOT_FOUND
 
+    def _tells_changes(self, drive: Drive) -> bool:
+        return self._was_changed is not None and drive.kind == "floppy" and drive.place in (0, 1)
+
     def _changed(self, call: Call, drive: Drive, disk: Disk) -> int:
-        return BAD_COMMAND if call.cpu.dl & 0x80 else OK
+        if drive.kind != "floppy":
+            return BAD_COMMAND
+        if self._was_changed is None or drive.place not in (0, 1):
+            return OK
+        return CHANGED if self._was_changed(drive.place) else OK
 
     def _set_type(self, call: Call, drive: Drive, disk: Disk) -> int:
         return OK if not call.cpu.dl & 0x80 and 1 <= call.cpu.al <= 4 else BAD_COMMAND

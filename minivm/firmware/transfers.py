@@ -14,7 +14,7 @@ from minivm.firmware.drives import SECTOR, Disk
 from minivm.firmware.services import Board
 
 OK, BAD_COMMAND, WRITE_PROTECTED, NOT_FOUND = 0x00, 0x01, 0x03, 0x04
-BAD_MEDIA_TYPE, CONTROLLER_FAILED, NO_MEDIUM, TIMEOUT = 0x0C, 0x20, 0x31, 0x80
+CHANGED, BAD_MEDIA_TYPE, CONTROLLER_FAILED, NO_MEDIUM, TIMEOUT = 0x06, 0x0C, 0x20, 0x31, 0x80
 
 
 class Transfers:

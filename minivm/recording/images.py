@@ -25,6 +25,9 @@ def image_files(config: MachineConfig) -> Iterator[tuple[str, Path]]:
     for part, specs in (("disk", config.disks), ("floppy", config.floppies), ("cdrom", config.cdroms)):
         for number, spec in enumerate(specs):
             yield f"{part} {number}", spec.path
+    for medium in config.media:
+        if medium.spec is not None:
+            yield f"medium {medium.drive}", medium.spec.path
     for number, words in enumerate(config.initrd):
         yield f"initrd {number}", Path(words.split(maxsplit=1)[0])
 
@@ -35,6 +38,9 @@ def with_files(config: MachineConfig, files: dict[str, Path]) -> MachineConfig:
     def disks(part: str, specs: tuple[DiskSpec, ...]) -> tuple[DiskSpec, ...]:
         return tuple(replace(spec, path=files[f"{part} {number}"]) for number, spec in enumerate(specs))
 
+    media = tuple(
+        replace(one, spec=one.spec and replace(one.spec, path=files[f"medium {one.drive}"])) for one in config.media
+    )
     initrd = tuple(
         " ".join([str(files[f"initrd {number}"]), *words.split(maxsplit=1)[1:]])
         for number, words in enumerate(config.initrd)
@@ -42,7 +48,7 @@ def with_files(config: MachineConfig, files: dict[str, Path]) -> MachineConfig:
     return replace(
         config, guest=files.get("guest"), firmware=files.get("firmware"), initrd=initrd,
         disks=disks("disk", config.disks), floppies=disks("floppy", config.floppies),
-        cdroms=disks("cdrom", config.cdroms),
+        cdroms=disks("cdrom", config.cdroms), media=media,
     )  # fmt: skip
 
 

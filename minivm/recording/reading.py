@@ -1,9 +1,10 @@
 """Reading a recording: the whole file, checked."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from minivm.config import MachineConfig
+from minivm.core.medium import MediumChange
 from minivm.core.plain import from_plain
 from minivm.core.record import replace
 from minivm.errors import SnapshotError
@@ -27,6 +28,7 @@ class Recording:
         self.end: End | None = None
         self.entries: list[Entry] = []
         self.images: dict[str, bytes] = {}
+        self.inserted: dict[str, bytes] = {}  # what was put into drives meanwhile, by digest
         self.snapshot = b""
         try:
             self._read(_read_file(path), salvage)
@@ -64,6 +66,9 @@ class Recording:
                 raise SnapshotError("goes on behind its end")
             if kind == b"RUN ":
                 self._read_run(contents)
+            elif kind == b"IMAG":
+                data = unpack(contents, LARGEST_IMAGE)
+                self.inserted[digest(data)] = data
             elif kind == b"END ":
                 self.end = from_plain(End, parse(contents, "end"), "end")
             else:
@@ -90,8 +95,7 @@ class Recording:
         if parts != [image.part for image in head.images]:
             raise SnapshotError("head.images: are not the files that the configuration names")
         for image in head.images:
-            if image.name != Path(image.name).name or image.name in ("", ".", ".."):
-                raise SnapshotError(f"head.images: {image.name!r} is no file's name")
+            _check_name(image.name, "head.images")
         return head
 
     def _read_images(self, parts: "Iterator[tuple[bytes, memoryview]]") -> None:
@@ -144,7 +148,29 @@ class Recording:
             )
             for part, specs in (("disk", config.disks), ("floppy", config.floppies))
         )
-        return replace(config, disks=disks, floppies=floppies, guest_snapshot=config.guest_snapshot or "guest" in kept)
+        media = tuple(
+            replace(one, spec=one.spec and replace(one.spec, snapshot=not one.spec.read_only)) for one in config.media
+        )
+        in_memory = config.guest_snapshot or "guest" in kept
+        return replace(config, disks=disks, floppies=floppies, media=media, guest_snapshot=in_memory)
+
+    def bring_media(self, folder: Path, offer: Callable[[MediumChange, Path], None]) -> None:
+        """Offer an image for each change of a medium: those of the recording are put into `folder`, the others found.
+
+        Raises `SnapshotError` for one that is missing or is another.
+        """
+        whole = {image.digest: self.images[image.part] for image in self.head.images if image.embedded} | self.inserted
+        for number, given in enumerate(self.journal):
+            if given.kind == "medium" and (medium := given.data.medium) is not None:
+                _check_name(medium.name, f"{self.path}: medium")
+                place = folder / f"medium {number}" / medium.name
+                if medium.digest in whole:
+                    place.parent.mkdir()
+                    place.write_bytes(whole[medium.digest])
+                else:
+                    part = f"medium for {given.data.drive}"
+                    place = self._find(Image(part, place.name, medium.size, medium.digest, embedded=False))
+                offer(given.data, place)
 
     def _find(self, image: Image) -> Path:
         for place in (self.path.parent / image.name, Path(image.name)):
@@ -155,6 +181,11 @@ class Recording:
         raise SnapshotError(
             f"{self.path}: needs the file {image.name} ({image.size} bytes, the {image.part}) beside it or here"
         )
+
+
+def _check_name(name: str, where: str) -> None:
+    if name != Path(name).name or name in ("", ".", ".."):
+        raise SnapshotError(f"{where}: {name!r} is no file's name")
 
 
 def _read_file(path: Path) -> bytes:

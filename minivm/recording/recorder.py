@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from minivm.config import MachineConfig
+from minivm.core.medium import MediumInfo
 from minivm.core.plain import to_plain
 from minivm.core.record import replace
 from minivm.device_entries import DeviceSpec, place_of
@@ -33,7 +34,7 @@ from minivm.recording.format import (
     section,
     whole_digest,
 )
-from minivm.recording.images import read_images, refuse_images, with_files
+from minivm.recording.images import EMBED_BYTES, LARGEST_IMAGE, read_images, refuse_images, with_files
 from minivm.slots import saved_spec
 from minivm.storage.blocks import pack
 from minivm.storage.whole_file import replace_file
@@ -80,6 +81,8 @@ class Recorder:
     def _begin(self, config: MachineConfig, snapshot: bytes) -> IO[bytes]:
         """Write the file's beginning, whole, and return the file, open for what follows."""
         images, packed = read_images(self._machine, config)
+        self._embedded = {image.digest for image in images if image.embedded}
+        self._room = EMBED_BYTES - sum(map(len, packed))
         named = with_files(replace(config, **_HIDDEN), {image.part: Path(image.name) for image in images})
         head = Head(_version(), "snapshot" if snapshot else "power-on", named, images)
         prologue = PROLOGUE.pack(MAGIC, FORMAT)
@@ -149,8 +152,22 @@ class Recorder:
             self._flush_now_and_then()
 
     def _take_input(self, given: Input) -> None:
+        if given.kind == "medium" and given.data.medium is not None:
+            self._embed(given.data.medium)
         self._entries.append(len(self.journal) - 1)
         self._flush_now_and_then()
+
+    def _embed(self, medium: MediumInfo) -> None:
+        """Put an image that comes into a drive ahead of the input that tells of it, unless the file has it."""
+        bays = self._machine.bays
+        if bays is None or medium.digest in self._embedded or medium.size > LARGEST_IMAGE:
+            return
+        packed = pack(bays.image(medium.key))
+        if len(packed) <= self._room:
+            self._flush()
+            self._write(section(b"IMAG", packed, self._sum))
+            self._embedded.add(medium.digest)
+            self._room -= len(packed)
 
     def _flush_now_and_then(self) -> None:
         if time.monotonic() >= self._flushed_at + _FLUSH_S:

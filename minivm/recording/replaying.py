@@ -56,6 +56,7 @@ class Replay:
             if devices:
                 config = _with_devices(config, devices)
             self.machine = pc.build(config)
+            self._bring_media(Path(self._folder.name))
             if self.recording.snapshot:
                 self._begin_at_snapshot(Path(self._folder.name) / "start.mvm")
         except BaseException:
@@ -70,6 +71,15 @@ class Replay:
         if any(isinstance(entry, Input) and entry.kind == "register" for entry in self.recording.entries):
             import minivm.debug.editing  # noqa: F401 - it knows how registers are set
         self.departed: Verdict | None = None
+
+    def _bring_media(self, folder: Path) -> None:
+        bays = self.machine.bays
+        assert bays is not None
+        try:
+            self.recording.bring_media(folder, bays.offer)
+        except BaseException:
+            self.machine.close()
+            raise
 
     def _begin_at_snapshot(self, place: Path) -> None:
         from minivm import saved

@@ -141,6 +141,10 @@ class Disk:
             digest.update(self._store.read(offset, min(_DIGEST_PIECE, size - offset)))
         return digest.hexdigest(), size
 
+    def image(self) -> bytes:
+        """Return the bytes of the image alone, without what is kept in memory."""
+        return self._store.read(0, self._store.size)
+
     # -- what is kept in memory -----------------------------------------------------------------------------------
     def changes(self) -> tuple[tuple[int, bytes], ...]:
         """Return the sectors that are kept in memory, in order: what a snapshot must save."""

@@ -16,7 +16,6 @@ from minivm.core.describe import Chip
 from minivm.core.record import names, record
 from minivm.debug.inspect_devices import PARTS
 from minivm.errors import MiniVMError
-from minivm.storage.disk import Disk
 
 RESOLUTION_NS = 320
 """All systems let time pass in steps of this, so that they stand at the same moment."""
@@ -107,7 +106,7 @@ class MiniVmSystem:
         config = MachineConfig(memory="2M", guest="contract", **self._drives(media))  # type: ignore[arg-type]
         self._machine = pc.build(config, image=media.floppy or NEVER_RUN)
         self._irqs = self._machine.devices["pic"]
-        self._resets = 0
+        self._serial = 0
 
     @property
     def now(self) -> int:
@@ -166,11 +165,11 @@ class MiniVmSystem:
 
     def change_medium(self, drive: str, image: bytes | None) -> None:
         """Put the disc into the drive's tray, or the diskette into drive A."""
-        disk = Disk.from_bytes(image, drive, medium=drive) if image else None  # type: ignore[arg-type]
-        if drive == "cdrom":
-            self._machine.devices["ata1"].units[0].drive.insert(disk)
+        if image is None:
+            self._machine.eject(f"{drive}0")
         else:
-            self._machine.devices["floppy"].insert(0, pc._floppy_medium(disk))
+            self._serial += 1
+            self._machine.insert(f"{drive}0", DiskSpec(self._image(f"{drive} {self._serial}", image), snapshot=True))
 
     def resets(self) -> int:
         """Return how often the machine was reset."""

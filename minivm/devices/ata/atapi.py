@@ -125,6 +125,13 @@ class AtapiCdrom:
         self._attention = medium is not None
         self._event = MEDIUM_REMOVED if medium is None else NEW_MEDIUM
 
+    def open_tray(self) -> bool:
+        """Open the tray as the drive's button does; a lock keeps it closed. Return whether it is open now."""
+        if not self._locked and not self._tray_open:
+            self._tray_open, self._attention = True, False
+            self._event = MEDIUM_REMOVED
+        return self._tray_open
+
     @property
     def blocks(self) -> int:
         """How many blocks the disc has; 0 without one."""
@@ -316,9 +323,8 @@ class AtapiCdrom:
             self._load_tray()
         elif self._locked:
             raise _Refused(REMOVAL_PREVENTED)
-        elif not self._tray_open:
-            self._tray_open, self._attention = True, False
-            self._event = MEDIUM_REMOVED
+        else:
+            self.open_tray()
 
     def _load_tray(self) -> None:
         if self._tray_open:

@@ -123,6 +123,13 @@ class FloppyController:
         """Return what lies in a drive."""
         return self._drives[unit].medium
 
+    def look_for_change(self, unit: int) -> bool:
+        """Return the change line of a drive, and reset it as a BIOS does, by a step over the medium."""
+        drive = self._drives[unit]
+        changed = drive.changed
+        drive.move(drive.cylinder, 1)
+        return changed
+
     # -- ports ------------------------------------------------------------------------------------------------------
     def read(self, offset: int, size: int) -> int:
         """Return SRA, SRB, DOR, TDR, MSR or a byte of the FIFO."""
