@@ -13,11 +13,13 @@ from minivm.cli.keypresses import Decoder, Keypress, chord
 from minivm.cli.lines import Lines
 from minivm.cli.options import Settings
 from minivm.cli.painter import Painter, Window, fit, paint_for
+from minivm.cli.question import Question
 from minivm.cli.terminal import Terminal
 from minivm.cli.waiting import Waiter
 from minivm.console import Console
 from minivm.core.keys import parse_keys
 from minivm.core.screen import TextScreen
+from minivm.errors import MiniVMError
 from minivm.machine import Ended, Machine
 from minivm.pictures.monitor import HOW_TO_WRITE, Monitor, shows_pixels, words_of
 
@@ -36,6 +38,7 @@ HELP = (
     "Ctrl-A X  quit",
     "Ctrl-A R  press the reset button",
     "Ctrl-A D  type Ctrl-Alt-Del",
+    "Ctrl-A I  insert an image into a drive, or eject it",
     "Ctrl-A C  change between the screen and the serial line",
     "Ctrl-A A  type Ctrl-A",
 )
@@ -58,6 +61,8 @@ class LiveFace:
         self._unsent = bytearray()
         self._at_line_start = True
         self._decoder, self._prefixed, self._helping = Decoder(), False, False
+        self._question: Question | None = None
+        self._notice = ""
         self._waiting_since: float | None = None
         self._ready: list[int] = []
         self._next_frame = 0.0
@@ -91,8 +96,9 @@ class LiveFace:
         self._show_serial()
         self._dirty = True
         now = time.monotonic()
-        if now < self._next_frame or self._helping:
-            self._dirty = not self._helping
+        busy = self._helping or self._question is not None
+        if now < self._next_frame or busy:
+            self._dirty = not busy
             return
         self._dirty = False
         graphics = self._shows_pixels
@@ -163,6 +169,10 @@ class LiveFace:
             self._helping = False
             self._redraw()
             return None
+        if self._question is not None:
+            self._ask(self._question, keypress.raw)
+            return None
+        self._notice = ""
         if self._prefixed:
             self._prefixed = False
             self._status = ""
@@ -198,10 +208,47 @@ class LiveFace:
                 self._machine.reset()
             case b"d":
                 self._console.play(tuple(parse_keys("<Ctrl-Alt-Del>")))
+            case b"i":
+                drives = ", ".join(f"{drive} {name or '(empty)'}" for drive, name in self._machine.media.items())
+                self._question = Question(f" {drives}. DRIVE FILE to insert, DRIVE alone to eject:")
+                self._show_question(self._question)
             case b"c":
                 self._automatic = False
                 self._change_view()
         return None
+
+    # -- changing media -----------------------------------------------------------------------------------------
+    def _ask(self, question: Question, raw: bytes) -> None:
+        standing = question.take(raw)
+        if standing == "asks":
+            self._show_question(question)
+            return
+        self._question = None
+        drive, _, file = question.answer.strip().partition(" ")
+        if standing == "answered" and drive:
+            self._notice = self._change_medium(drive, file.strip())
+        if not self._terminal.screen:
+            self._terminal.write(f"\r\n{self._notice}\r\n" if self._notice else "\r\n")
+        self._redraw()
+
+    def _change_medium(self, drive: str, file: str) -> str:
+        """Do it, and say in a line what came of it."""
+        try:
+            if file:
+                self._machine.insert(drive, file)
+            else:
+                self._machine.eject(drive)
+        except MiniVMError as error:
+            return str(error)
+        return f"{drive}: {self._machine.media[drive] or 'empty'}"
+
+    def _show_question(self, question: Question) -> None:
+        rows, columns = self._terminal.size
+        if self._terminal.screen:
+            line = question.line(columns)
+            self._terminal.write(f"\x1b[{rows};1H\x1b[?25l\x1b[0;7m{line:<{columns}}\x1b[0m")
+        else:
+            self._terminal.write(f"\r\x1b[K{question.line(columns - 1)}")
 
     @property
     def _escape_s(self) -> float:
@@ -260,7 +307,7 @@ class LiveFace:
     def _status_at(self, row: int, columns: int, width: int) -> str:
         unseen = f"  {len(self._unsent)} bytes from the serial line: Ctrl-A C" if self._unsent else ""
         state = f"{NOT_SHOWN}  " if self._display == "text" and shows_pixels(self._monitor) else ""
-        keys = "Ctrl-A: H X R D C A" if self._prefixed else "Ctrl-A X quits, Ctrl-A H helps"
+        keys = "Ctrl-A: H X R D I C A" if self._prefixed else self._notice or "Ctrl-A X quits, Ctrl-A H helps"
         words = f" {os.path.basename(self._wanted.guest or 'PC')}  {state}{keys}{unseen}"  # noqa: PTH119 - may be no path
         return f"\x1b[{row + 1};1H\x1b[0;7m{words[:columns]:<{width}}\x1b[0m"
 

@@ -97,6 +97,23 @@ def _set(debugger: Debugger, rest: str) -> str:
     return set_value(debugger, target, text.strip())
 
 
+def _insert(debugger: Debugger, rest: str) -> str:
+    drive, _, file = rest.partition(" ")
+    if not file.strip():
+        raise ConfigError(f"write insert DRIVE FILE[,ro][,snapshot]; {_media(debugger)}")
+    debugger.machine.insert(drive, file.strip())
+    return _media(debugger)
+
+
+def _eject(debugger: Debugger, rest: str) -> str:
+    debugger.machine.eject(_needed(rest, f"eject what? {_media(debugger)}"))
+    return _media(debugger)
+
+
+def _media(debugger: Debugger) -> str:
+    return ", ".join(f"{drive}: {name or 'empty'}" for drive, name in debugger.machine.media.items())
+
+
 def assemble(debugger: Debugger, linear: int, text: str) -> str:
     """Put an instruction at an address."""
     code = debugger.assemble_at(linear, _needed(text, "asm what? An instruction such as mov ax, 1"))
@@ -145,6 +162,8 @@ COMMANDS: dict[str, Command] = {
     "info": Command("info", "list what is armed", _info),
     "print": Command("print EXPRESSION", "compute a value: registers, symbols, [memory]", _print),
     "set": Command("set NAME VALUE", "change a register, a flag or [memory]", _set),
+    "insert": Command("insert DRIVE FILE", "put an image into floppy0, cdrom0, ...; ,ro and ,snapshot work", _insert),
+    "eject": Command("eject DRIVE", "take out what is in a drive", _eject),
 }
 APP_COMMANDS: dict[str, str] = {
     "asm": "asm INSTRUCTION: put an instruction at the code panel's cursor",

@@ -58,6 +58,43 @@ def test_help_is_shown_over_the_screen_and_goes_away(terminal):
     one.until(lambda one: "reset button" not in one.screen.text() and "Esc ends." in one.screen.text())
 
 
+def test_ctrl_a_i_puts_an_image_into_a_drive_and_takes_it_out(terminal, tmp_path):
+    image = tmp_path / "b.img"
+    image.write_bytes(bytes(1_474_560))
+    one = terminal("echo")
+    one.shows("Esc ends.")
+    one.type("\x01i")
+    one.shows("DRIVE alone to eject:")
+    one.type(f"floppy9\x7f0 {image},ro")
+    one.shows("b.img,ro_")
+    one.type("\r")
+    one.until(lambda one: "floppy0: " in one.screen.text() and "DRIVE alone" not in one.screen.text())
+    one.type("\x01i")
+    one.shows("DRIVE alone to eject:")
+    one.type("floppy0 none.img\r")
+    one.shows("none.img: there is no such file")
+    one.type("\x01i")
+    one.shows("DRIVE alone to eject:")
+    one.type("floppy0\r")
+    one.shows("floppy0: empty")
+    one.type("\x01i")
+    one.shows("DRIVE alone to eject:")
+    one.type("cdrom0\x03still here")
+    one.shows("still here")
+    one.type("\x1b")
+    assert one.ends() == 0
+
+
+def test_ctrl_a_i_asks_on_the_serial_line_too(terminal):
+    one = terminal("echo", "--serial", "stdio")
+    one.type("\x01i")
+    one.shows("DRIVE alone to eject:")
+    one.type("cdrom7\r")
+    one.shows("no drive cdrom7")
+    one.type("\x01x")
+    assert one.ends() == 0
+
+
 def test_reset_starts_the_guest_again(terminal):
     one = terminal("shell")
     one.shows("Try: help")

@@ -331,6 +331,23 @@ def test_a_command_answers_in_one_line(play, program):
     play(at_start(script), program)
 
 
+def test_a_floppy_is_changed_and_the_past_has_the_old_one(play, program, tmp_path):
+    other = tmp_path / "other disk.img"
+    other.write_bytes(bytes(1_474_560))
+
+    async def script(stage):
+        await stage.command("step 3")
+        await stage.command(f"insert floppy0 {other},ro")
+        assert stage.message == f"floppy0: {other}, cdrom0: empty"
+        await stage.command("eject floppy0")
+        assert "floppy0: empty" in stage.message
+        await stage.command("step 3")
+        await stage.command("back 4")
+        assert stage.machine.media["floppy0"] not in (None, str(other))
+
+    play(at_start(script), program)
+
+
 PROBLEMS = [
     ("frobnicate", "no command"),
     ("t", "may be"),
@@ -344,7 +361,7 @@ PROBLEMS = [
     ("set ax", "write set NAME VALUE"),
     ("set zf 2", "0 or 1"),
     ("set ax + 1 = 3", ""),
-    ("set byte [0FFFFFFF0h] = 1", "not in memory"),
+    ("set byte [0D0000h] = 1", "not in memory"),
     ("asm mov", ""),
     ("find", "find what?"),
     ("find ffff no such text anywhere", "nowhere"),
@@ -356,6 +373,11 @@ PROBLEMS = [
     ("catch rain", "catch what?"),
     ("watch ax +", ""),
     ("type <Nope>", "names no key"),
+    ("insert", "write insert DRIVE FILE[,ro][,snapshot]; floppy0:"),
+    ("insert floppy0 /none.img", "/none.img: there is no such file"),
+    ("insert floppy9 /none.img", "no drive floppy9"),
+    ("eject", "eject what? floppy0:"),
+    ("eject disk0", "no drive disk0"),
     ("until nowhere", "nowhere"),
 ]
 
