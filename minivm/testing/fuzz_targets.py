@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from minivm.errors import MiniVMError
 from minivm.testing import fuzz_inputs as inputs
+from minivm.testing.fuzz_chips import CHIP_TARGETS
 
 _MEMORY_BYTES = 8 << 20
 
@@ -125,6 +126,11 @@ def _gdb(data: bytes, folder: Path) -> None:
         server.run_to(machine.now + 1000)  # and here what it says
 
 
+def _played(play: Callable[[bytes], Any]) -> Callable[[bytes, Path], None]:
+    """Return what plays an input on chips or on the firmware."""
+    return lambda data, folder: _answer(lambda: play(data))
+
+
 def _file(folder: Path, name: str, data: bytes) -> Path:
     path = folder / name
     path.write_bytes(data)
@@ -231,5 +237,5 @@ TARGETS: dict[str, Target] = {
         ("minivm.debug.symbols", "minivm.debug.symbols_nasm", "minivm.debug.symbols_text"),
     ),
     "gdb": Target(_gdb, lambda: [_PACKETS], ("minivm.debug.gdb_packets", "minivm.debug.gdbserver")),
-}
+} | {name: Target(_played(play), seeds, modules) for name, (play, seeds, modules) in CHIP_TARGETS.items()}
 """Every target by its name on the command line."""
