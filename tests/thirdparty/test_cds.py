@@ -44,6 +44,24 @@ def test_grub_rescue_cd_shows_its_menu_and_its_shell_lists_the_cd(run_command, t
         vm.expect("grub.cfg")
 
 
+def test_grubs_shell_lists_the_cd_that_was_put_in_meanwhile(run_command, tmp_path):
+    config = tmp_path / "cd/boot/grub/grub.cfg"
+    config.parent.mkdir(parents=True)
+    config.write_text("set timeout=-1\n")
+    run_command("grub-mkrescue", "-o", tmp_path / "cd.iso", tmp_path / "cd")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/second_disc.txt").write_text("here\n")
+    run_command("xorriso", "-as", "mkisofs", "-r", "-o", tmp_path / "other.iso", tmp_path / "other")
+    with minivm.boot(tmp_path / "cd.iso") as vm:
+        vm.expect("grub>", timeout=20)
+        vm.type("ls (cd)/\n")
+        vm.expect("boot/")
+        vm.insert("cdrom0", tmp_path / "other.iso")
+        vm.run(ms=5000)  # so long GRUB trusts what it has read
+        vm.type("ls (cd)/\n")
+        vm.expect("second_disc.txt")
+
+
 def test_isolinux_boots_without_emulation(run_command, tmp_path):
     folder = tmp_path / "cd"
     folder.mkdir()
