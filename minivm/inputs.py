@@ -133,7 +133,7 @@ APPLY: dict[str, Apply] = {
     "reset": lambda machine, _: machine.reset(),
     "power-off": lambda machine, _: machine.power_off(),
     "time": lambda machine, position: machine.pass_time(position),
-    "memory": lambda machine, edit: machine.memory.write(edit.address, edit.data),
+    "memory": lambda machine, edit: machine.space.edit(edit.address, edit.data),
     "device": lambda machine, given: machine.feed(*given),
     "medium": lambda machine, change: machine.change_medium(change),
 }

@@ -303,6 +303,12 @@ class AddressSpace:
         elif self.refused is not None:
             self.refused(address, data)
 
+    def edit(self, address: int, data: bytes) -> None:
+        """Put `data` where the CPU will read it, into ROM as well, as a debugger does; nothing where no memory is."""
+        for start, end, region in self._pieces(address, len(data)):
+            if region is not None:
+                self.put(region, start, data[start - address : end - address])
+
     def put(self, region: Region, address: int, data: bytes) -> None:
         """Put `data` at `address`, all of which lies in `region`, and let the engine know."""
         place = address + region.shift

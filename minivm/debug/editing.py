@@ -55,7 +55,7 @@ class Editor:
     def _put(self, physical: int, data: bytes) -> None:
         def write() -> None:
             self.writing = True
-            self.machine.memory.write(physical, data)
+            self.machine.space.edit(physical, data)
             self.writing = False
 
         self.machine.from_outside("memory", MemoryEdit(physical, data), write, settle=False)

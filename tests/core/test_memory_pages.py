@@ -322,7 +322,7 @@ def test_a_second_machine_runs_on_a_fork_and_the_first_goes_on_undisturbed(monke
         for machine in (undisturbed, vm):
             machine.run(ticks=500_000)
         fork = vm.memory.fork()
-        monkeypatch.setattr(minivm.pc, "Memory", lambda size: fork)
+        monkeypatch.setattr(minivm.pc, "Memory", lambda size, cards: fork)
         with minivm.boot("hello-vga", memory="2M") as other:
             vm.run(ticks=200_000)
             other.run(ms=20)

@@ -203,8 +203,9 @@ def test_foreign_data_is_never_anything_but_a_snapshot_error(data):
 
 
 # -- the real thing ---------------------------------------------------------------------------------------------
-DEVICES = ("pit", "cmos", "uart0", "uart1", "keyboard", "i8042", "vga", "port_b", "port_92", "a20", "reset_control",
-           "post_code", "pic")  # fmt: skip
+DEVICES = ("shadow_ram", "i440fx", "piix3", "ide", "pm", "vga_pci", "pci", "pit", "cmos", "uart0", "uart1", "keyboard",
+           "mouse", "i8042", "vga", "dma", "floppy", "ata0", "ata1", "bus_master", "port_b", "speaker", "port_92",
+           "a20", "reset_control", "post_code", "pic")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -241,7 +242,7 @@ def test_every_field_of_every_device_is_missed(name, states):
 def test_a_machines_configuration_becomes_plain():
     plain = to_plain(MachineConfig(guest=Path("x.img"), memory="2M", disks=("a.img,ro",)))
     assert (plain["memory"], plain["guest"]) == (2 << 20, "x.img")
-    assert plain["disks"] == [{"path": "a.img", "read_only": True, "snapshot": False}]
+    assert plain["disks"] == [{"path": "a.img", "read_only": True, "snapshot": False, "unlocked": False}]
     assert json.loads(json.dumps(plain)) == plain
 
 

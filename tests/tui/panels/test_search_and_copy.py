@@ -100,16 +100,16 @@ def test_closed_branches_are_opened_for_a_search(play_panel):
 
 def test_memory_is_searched_for_bytes_and_text_beyond_what_is_seen(play_panel):
     async def scenario(stage):
-        await stage.do(lambda debugger: debugger.write(0x9FFFE, b"\xde\xad\xbe\xef"))
+        await stage.do(lambda debugger: debugger.write(0x8FFFE, b"\xde\xad\xbe\xef"))
         await stage.do(lambda debugger: debugger.write(0x500, b"\xde\xad\xbe\xef"))
         panel = stage.panel
         await search(stage, "de ad be ef")
-        assert panel.at == 0x9FFFE
+        assert panel.at == 0x8FFFE
         assert hits(stage)
         await stage.press("n")
         assert panel.at == 0x500
         await stage.press("N")
-        assert panel.at == 0x9FFFE
+        assert panel.at == 0x8FFFE
         await stage.do(lambda debugger: debugger.write(0x70000, b"Needle"))
         await search(stage, '"Needle"')
         assert panel.at == 0x70000
@@ -124,16 +124,16 @@ def test_memory_is_searched_for_bytes_and_text_beyond_what_is_seen(play_panel):
 
 def test_the_memory_map_finds_bytes_in_ram(play_panel):
     async def scenario(stage):
-        await stage.do(lambda debugger: debugger.write(0x9FFFE, b"\xde\xad\xbe\xef"))
+        await stage.do(lambda debugger: debugger.write(0x8FFFE, b"\xde\xad\xbe\xef"))
         await stage.do(lambda debugger: debugger.write(0x500, b"\xde\xad\xbe\xef"))
         await search(stage, "de ad be ef")
         assert stage.panel.at == 0x500
         await stage.press("n")
-        assert stage.panel.at == 0x9FFFE
+        assert stage.panel.at == 0x8FFFE
         await stage.press("n")
         assert stage.panel.at == 0x500
         await stage.press("N")
-        assert stage.panel.at == 0x9FFFE
+        assert stage.panel.at == 0x8FFFE
         await search(stage, "no such text at all")
         assert "not found" in stage.said
 
