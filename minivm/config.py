@@ -23,7 +23,7 @@ BOOT_LETTERS = {"a": "floppy", "c": "disk", "d": "cdrom"}
 DISPLAYS = ("auto", "text", "none", "blocks", "sixel", "kitty")
 ENGINES = ("auto", "unicorn", "kvm")
 CLOCKS = ("ticks", "host")
-TRACE_KINDS = ("io", "irq", "int", "exc", "mode")
+TRACE_KINDS = ("io", "irq", "int", "exc", "mode", "sound")
 CODE_BITS = (16, 32, 64)
 EPOCH = datetime(2026, 1, 1)
 """The date in a fresh machine's clock: always the same, so that two runs are the same."""
@@ -142,7 +142,7 @@ class TraceSpec:
 
     @classmethod
     def parse(cls, text: str) -> "TraceSpec":
-        """Read KIND,KIND[:FILE] with the kinds io, irq, int, exc, mode, or all."""
+        """Read KIND,KIND[:FILE] with the kinds io, irq, int, exc, mode, sound, or all."""
         names, colon, path = text.partition(":")
         if colon and not path:
             raise ConfigError(f"{text!r} ends in a colon; write the file behind it")

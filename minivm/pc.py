@@ -178,6 +178,9 @@ class _Pc:
         )  # fmt: skip
         self.speaker = Speaker(clock, wave=lambda: self.pit.wave(2), output=lambda: self.pit.output(2))
         self.pit.watch(2, self.speaker.update)
+        hears = self.tracer.sound_hook()
+        if hears is not None:
+            self.speaker.listeners.append(hears)
         self.port_b = PortB(
             gate2=self.pit.gate(2), timer2_output=lambda: self.pit.output(2), clock=clock,
             speaker=self.speaker.set_data,

@@ -4,11 +4,12 @@ A kind that is not asked for costs nothing: its hook is not installed. Each line
 microseconds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from minivm.config import TraceSpec
 from minivm.core.bus import Bus
+from minivm.devices.speaker import Click, Tone
 from minivm.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -49,6 +50,12 @@ class Tracer:
         self._machine = machine
         if self.wants("mode"):
             machine.watch_mode(lambda old, new: self.write("mode", f"{old} -> {new}"))
+
+    def sound_hook(self) -> Callable[[Tone | Click], None] | None:
+        """Return what the speaker shall tell of what is heard, None when nobody wants it."""
+        if not self.wants("sound"):
+            return None
+        return lambda event: self.write("sound", _sound_words(event))
 
     def engine_hook(self) -> "Trace | None":
         """Return what the engine shall call for interrupts and exceptions, None when nobody wants them."""
@@ -91,6 +98,16 @@ class Tracer:
             raise ConfigError(f"{spec.path}: the trace cannot be written there: {error.strerror}") from error
         self._opened.append(file)
         return file
+
+
+def _sound_words(event: Tone | Click) -> str:
+    """Return what is heard: a tone that begins, one that has ended, or a click."""
+    if isinstance(event, Click):
+        return f"click, the cone moves {'out' if event.out else 'back'}"
+    pitch = f"tone of {event.frequency_hz:.1f} Hz"
+    return (
+        f"{pitch} begins" if event.to_ns is None else f"{pitch} ends after {(event.to_ns - event.from_ns) / 1e6:.1f} ms"
+    )
 
 
 class TracedBus(Bus):

@@ -111,7 +111,7 @@ def test_a_serial_port_leads_to_one_of_four_places():
 
 def test_a_trace_names_its_kinds_and_its_file():
     assert TraceSpec.parse("io,irq:out.log") == TraceSpec(("io", "irq"), Path("out.log"))
-    assert TraceSpec.parse("all") == TraceSpec(("io", "irq", "int", "exc", "mode"))
+    assert TraceSpec.parse("all") == TraceSpec(("io", "irq", "int", "exc", "mode", "sound"))
     for text in ("io,dma", "", "io:"):
         with pytest.raises(ConfigError):
             TraceSpec.parse(text)

@@ -326,6 +326,11 @@ def test_trace_goes_to_its_file_or_to_standard_error(minivm, tmp_path):
     assert "int  10h" in text
     assert "io   out" in text
     assert "exc" in minivm("run", "exceptions", "--trace", "exc").err
+    heard = minivm("run", "speaker", "--trace", "sound").err.splitlines()
+    assert [line.split("us ")[1] for line in heard[:2]] == [
+        "sound tone of 523.3 Hz begins", "sound tone of 523.3 Hz ends after 164.8 ms",
+    ]  # fmt: skip
+    assert len(heard) == 6
 
 
 def test_a_configuration_file_is_overridden_by_options(minivm, tmp_path):
