@@ -236,7 +236,9 @@ def disks(start: Times, repeats: int) -> list[Result]:
         disk = Path(folder) / "disk.img"
         disk.write_bytes(b"".join(number.to_bytes(4, "little") * 128 for number in range(DISK_SECTORS)))
         for program, words, least in programs:
-            size = count_in(PROGRAMS / f"{program}.asm", "SECTORS") * SECTOR_BYTES / MIB
+            source = PROGRAMS / f"{program}.asm"
+            passes = count_in(source, "PASSES") if least > 100 else 1  # those that are over in no time
+            size = count_in(source, "SECTORS") * passes * SECTOR_BYTES / MIB
             net = best_times(PROGRAMS / f"{program}.img", repeats, disk=disk).net_of(start)
             ours, theirs = size / net.minivm_cpu, "–" if net.qemu is None else f"{size / net.qemu:,.0f} MiB/s"
             value = f"{ours:,.0f} MiB/s"
