@@ -58,9 +58,11 @@ class ShadowRam:
 
     def restore(self, state: ShadowRamState) -> None:
         """Set the switches without touching the bytes."""
+        before = self.state()
         self._reads, self._writes = list(state.reads), list(state.writes)
         for number in range(PIECES):
-            self._show(number)
+            if (before.reads[number], before.writes[number]) != (state.reads[number], state.writes[number]):
+                self._show(number)
 
     def _show(self, number: int) -> None:
         base, reads, writes = BASE + PIECE_BYTES * number, self._reads[number], self._writes[number]
