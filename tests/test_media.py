@@ -510,6 +510,22 @@ def test_another_change_in_the_past_is_another_branch(tmp_path):
         timeline.close()
 
 
+def test_what_was_written_to_a_disk_that_came_later_is_not_there_before(tmp_path):
+    first, second = floppy(tmp_path, "A", assemble_guest(WRITER)), floppy(tmp_path, "B")
+    with minivm.boot(first, memory="1M") as vm:
+        vm.run(ms=BOOTED)
+        timeline = Timeline(vm)
+        before = timeline.moment()
+        timeline.run_to(vm.now + 1000)
+        vm.insert("floppy0", second)
+        timeline.run_to(vm.now + 120_000_000)
+        assert vm.disks["floppy0"].changes()
+        timeline.return_to(before)
+        vm.insert("floppy0", second)
+        assert not vm.disks["floppy0"].changes()
+        timeline.close()
+
+
 def test_a_change_in_a_run_waits_for_the_next_block_while_a_journal_listens(tmp_path):
     first, second = floppy(tmp_path, "A", assemble_guest(BY_BIOS)), floppy(tmp_path, "B")
     with minivm.boot(first, memory="1M") as vm:
