@@ -50,7 +50,6 @@ from minivm.drive_bays import MOST_FLOPPY_DRIVES, CdTrays, DriveBays, kind_of
 from minivm.engine.unicorn import UnicornEngine
 from minivm.errors import ConfigError, SnapshotError
 from minivm.firmware import rom as own_rom
-from minivm.firmware import video_rom
 from minivm.firmware.bios import Bios
 from minivm.firmware.foreign import below_one_mib, read_rom
 from minivm.firmware.services import ROM_SEGMENT
@@ -246,10 +245,14 @@ class _Pc:
             boot_order=self._plan.boot_order(self._config.boot_order), trace=self.tracer.bios,
         )  # fmt: skip
 
-    def _video_rom(self) -> video_rom.VideoRom:
-        return video_rom.VideoRom(
+    def _map_video_rom(self) -> None:
+        """Let a BIOS that is not MiniVM's find the services of INT 10h in the graphics card's own ROM."""
+        from minivm.firmware.video_rom import TRAP_PORT, VideoRom  # few machines have another BIOS
+
+        rom = VideoRom(
             cpu=self.engine.cpu, space=self.space, ports=self.ports, clock=self.clock, trace=self.tracer.bios
         )
+        self._plain_ports.map(TRAP_PORT, 1, rom.trap, name="video rom trap")
 
     def _map_ports(self) -> None:
         ports, out = self._plain_ports, self.lines[0].put
@@ -288,7 +291,7 @@ class _Pc:
             ports.place(PowerSwitch(self._power_off), base, 2, width=2, name="power switch")
         if self._foreign:
             ports.map(0xB2, 2, self.pm.apm, name="apm")
-            ports.map(video_rom.TRAP_PORT, 1, self._video_rom().trap, name="video rom trap")
+            self._map_video_rom()
         else:
             ports.map(0xB2, 1, self.bios.trap, name="bios trap")
         self.mmio.map(VGA_MEMORY, VGA_MEMORY_END - VGA_MEMORY, self.vga.window, width=4, name="vga window")
@@ -372,6 +375,8 @@ class _Pc:
         self.memory.write(ROM_END - len(low), low)
         self.memory.view[self._flash_place : self._flash_place + len(self._flash)] = self._flash
         if self._foreign:
+            from minivm.firmware import video_rom
+
             rom = video_rom.image()
             self.memory.view[self._video_rom_place : self._video_rom_place + len(rom)] = rom
         entry = self._plan.entry

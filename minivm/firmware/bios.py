@@ -137,7 +137,7 @@ class Bios:
             services.BOOT_CANDIDATE: self.boot.candidate, services.BOOT_CD: self.el_torito.boot,
             services.WAIT_OVER: time.wait_over,
             services.PAUSED: self.keyboard.paused, services.RTC_INTERRUPT: time.rtc_interrupt,
-            services.UNHANDLED: self._unhandled, services.VBE_WINDOW: self.video.vbe.far_window,
+            services.UNHANDLED: self._unhandled, services.VBE_WINDOW: self.video.far_window,
             services.POINTING: self.pointing.begin, services.POINTING_DONE: self.pointing.end,
         }  # fmt: skip
 

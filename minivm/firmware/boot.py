@@ -36,6 +36,8 @@ _PIC_WRITES = (
 _PIT_WRITES = ((0x43, 0x36), (0x40, 0), (0x40, 0), (0x43, 0x54), (0x41, 0x12), (0x43, 0xB6), (0x42, 0x33), (0x42, 5))
 # The 8237s: cleared; the byte controller's requests pass through channel 4 of the other
 _DMA_WRITES = ((0x0D, 0), (0xDA, 0), (0xD6, 0xC0), (0xD4, 0))
+# The floppy controller: 500 kbit/s, as a diskette of 1.44 MB wants it
+_FLOPPY_WRITES = ((0x3F7, 0),)
 
 # A 16550: 8 data bits, one stop bit, no parity, 115,200 baud. Out of reset it would send 5 bits of each byte, and small
 # programs that never set it up rely on what their emulator's port happens to do.
@@ -77,7 +79,7 @@ class Boot:
         self._board.ebda.clear()
         self._write(_PIC_WRITES)
         self._write(_PIT_WRITES)
-        self._write(_DMA_WRITES)
+        self._write((*_DMA_WRITES, *_FLOPPY_WRITES))
         self._board.out(SYSTEM_CONTROL_PORT, self._board.ports.read(SYSTEM_CONTROL_PORT, 1) & ~1 | A20_BIT)
         for base in self._find_serial_ports():
             self._write((base + register, value) for register, value in _UART_WRITES)

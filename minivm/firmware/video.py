@@ -5,6 +5,8 @@ function returns with nothing changed, as on a VGA.
 """
 
 from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from minivm.core.vga_modes import MODE_REGISTERS, TEXT
 from minivm.firmware import palette, vga
@@ -13,8 +15,10 @@ from minivm.firmware.modes import Modes
 from minivm.firmware.rom import RomMap
 from minivm.firmware.screen import Screen
 from minivm.firmware.services import ROM_SEGMENT, Board, Call
-from minivm.firmware.vbe import Vbe
 from minivm.firmware.video_state import VideoState
+
+if TYPE_CHECKING:
+    from minivm.firmware.vbe import Vbe
 
 
 class Video:
@@ -26,8 +30,8 @@ class Video:
         self.screen = Screen(board)
         self._fonts = Fonts(board, rom, segment, self.screen)
         self._modes = Modes(board, self.screen, self._fonts)
-        state = VideoState(board, rom, segment)
-        self.vbe = Vbe(board, self._modes, state, window_function=segment << 16 | rom.window_function)
+        self._state = state = VideoState(board, rom, segment)
+        self._window_function = segment << 16 | rom.window_function
         self._functions: dict[int, Callable[[Call], None]] = {
             0x00: self._set_mode, 0x01: self._cursor_shape, 0x02: self._set_cursor, 0x03: self._get_cursor,
             0x04: self._light_pen, 0x05: self._select_page, 0x06: self._scroll, 0x07: self._scroll,
@@ -35,8 +39,22 @@ class Video:
             0x0C: self._write_pixel, 0x0D: self._read_pixel, 0x0E: self._teletype, 0x0F: self._get_mode,
             0x10: palette.call, 0x11: self._fonts.call, 0x12: state.alternate, 0x13: self._write_string,
             0x1A: state.display_combination, 0x1B: state.functionality, 0x1C: state.save_and_restore,
-            0x4F: self.vbe.call,
+            0x4F: self._extensions,
         }  # fmt: skip
+
+    @cached_property
+    def vbe(self) -> "Vbe":
+        """The VESA BIOS extensions, for the few programs that ask for them."""
+        from minivm.firmware.vbe import Vbe
+
+        return Vbe(self._board, self._modes, self._state, window_function=self._window_function)
+
+    def _extensions(self, call: Call) -> None:
+        self.vbe.call(call)
+
+    def far_window(self, call: Call) -> None:
+        """Set the VBE window, called by far call and not by INT 10h."""
+        self.vbe.far_window(call)
 
     def call(self, call: Call) -> None:
         """Do the function in AH."""

@@ -54,7 +54,7 @@ class VideoRom:
         self._video = Video(self._board, self._rom_map, SEGMENT)
         handlers: dict[int, Handler] = {
             VIDEO_INTERRUPT: self._video.call,
-            services.VBE_WINDOW: self._video.vbe.far_window,
+            services.VBE_WINDOW: self._video.far_window,
             services.VIDEO_START: self._start,
         }
         self.trap = VideoTrap(cpu, self._board, handlers)

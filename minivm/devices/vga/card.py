@@ -14,7 +14,6 @@ from minivm.core.picture import Picture
 from minivm.core.screen import TextScreen
 from minivm.core.vga_modes import MODE_REGISTERS
 from minivm.devices.vga.dac import READING, SIX_BITS, WRITING, Dac
-from minivm.devices.vga.picture import picture_of
 from minivm.devices.vga.planes import ALL_PLANES, BIT_MASK, CHAIN_4, MAP_MASK, MEMORY_MODE, SEQUENTIAL, Planes
 from minivm.devices.vga.state import GRAPHICS_MODE, HALF_CLOCK, PALETTE_ADDRESS_SOURCE, VgaState
 from minivm.devices.vga.text import text_screen
@@ -349,6 +348,8 @@ class Vga:
 
     def picture(self) -> Picture:
         """Return the pixels on the monitor now, in any mode; black while the screen is off."""
+        from minivm.devices.vga.picture import picture_of  # only somebody who looks needs it
+
         return picture_of(self.state(), self._seen_memory())
 
     def _seen_memory(self) -> memoryview:
