@@ -205,7 +205,7 @@ def test_an_options_text_becomes_what_the_device_says_that_it_is(tmp_path: Path)
         (("port", 0x500, Lamp, {"irq": "5"}), ConfigError, "Lamp: irq: '5' does not fit; give a whole number"),
         (("port", 0x500, Lamp, {"irq": True}), ConfigError, "Lamp: irq: True does not fit; give a whole number"),
         (("port", 0x500, lambda slot, n: Lamp(slot)), ConfigError, "<lambda>: needs the option n"),
-        (("port", 0x500, Lamp, {"irq": 4}), WiringError, "IRQ4 belongs to one of the PC's own chips; free are 5, 7, 10"),
+        (("port", 0x500, Lamp, {"irq": 4}), WiringError, "IRQ4 belongs to one of the PC's own chips; free are 5, 7"),
         (("port", 0x500, Lamp, {"irq": 2}), WiringError, "Lamp at port 500h: IRQ2 cannot be wired; free are 5"),
         (("port", 0x500, Lamp, {"irq": 16}), WiringError, "IRQ16 cannot be wired"),
         (("port", 0x2F6, Lamp), WiringError, "Lamp at port 2F6h: port 2F8h-2FFh is taken by com2"),
