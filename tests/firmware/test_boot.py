@@ -173,12 +173,3 @@ def test_every_service_that_the_rom_calls_is_there(pc):
 @pytest.mark.nasm
 def test_the_shipped_image_is_the_source_assembled():
     assert build.build() == rom.image()
-
-
-def test_the_font_has_a_shape_for_every_printable_character():
-    image = rom.image()
-    tables = rom.rom_map(image)
-    shapes = [image[tables.font_8x16 + 16 * code :][:16] for code in range(0x21, 0x7F)]
-    assert len(set(shapes)) == len(shapes)
-    assert image[tables.font_8x16 + 16 * 0x20 :][:16] == bytes(16)
-    assert image[tables.font_8x8 + 8 * 0x41 :][:8][1:7] == shapes[0x41 - 0x21][2:14:2]
