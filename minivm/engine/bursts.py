@@ -13,7 +13,7 @@ from minivm.core.bus import Bus, Mapping
 from minivm.core.clock import Clock
 from minivm.core.memory import PAGE, Region
 from minivm.engine.booking import IO_TICKS
-from minivm.engine.cpustate import CR0_PG, DS, ES, HF_CS32, HF_CS64, HF_TF, RCX, RDI, RSI
+from minivm.engine.cpustate import CR0_PG, DS, ES, HF_CS64, HF_TF, RCX, RDI, RSI
 from minivm.engine.paging import Fault, Processor, peek_bytes, walk
 from minivm.engine.thunk import BlockCell
 
@@ -21,7 +21,6 @@ INS, OUTS = (0x6C, 0x6D), (0x6E, 0x6F)
 _REPEATS = (0xF2, 0xF3)
 _OPERAND_SIZE, _ADDRESS_SIZE = 0x66, 0x67
 _LONGEST_INSTRUCTION = 15
-_CODE_WIDTH = HF_CS32 | HF_CS64
 
 
 class BurstPort(Protocol):
@@ -56,10 +55,20 @@ class StringInstruction:
 
 
 class Bursts:
-    """The bursts of one engine. `idle` tells whether nobody looks at single instructions now."""
+    """The bursts of one engine.
+
+    `idle` tells whether nobody looks at single instructions now, `translations` how often code was translated.
+    """
 
     def __init__(
-        self, *, ports: Bus, clock: Clock, cell: BlockCell, processor: Processor, idle: Callable[[], bool]
+        self,
+        *,
+        ports: Bus,
+        clock: Clock,
+        cell: BlockCell,
+        processor: Processor,
+        idle: Callable[[], bool],
+        translations: Callable[[], int],
     ) -> None:
         self.ports = ports.bursts
         self._clock, self._cell = clock, cell
@@ -67,7 +76,9 @@ class Bursts:
         self._head = head = processor.cpu.head
         self._regs = head.regs  # views of it, since to look them up takes longer than to read them
         self._indexed = {RDI: head.segs[ES], RSI: head.segs[DS]}
-        self._decoded: dict[tuple[bytes, int], StringInstruction] = {}
+        self._translations = translations
+        self._seen: tuple[int, int, int, int] = (0, 0, 0, 0)
+        self._found: StringInstruction | None = None
 
     def after_in(self, port: int, size: int) -> int:
         """After an IN from a burst port: do the reads that follow, if INS does them; return how many."""
@@ -128,16 +139,21 @@ class Bursts:
         hflags = head.hflags
         if hflags & HF_TF or cell.window & head.eflags or self._space.a20_mask != ~0 or not self._idle():
             return None
+        # Code that changes is translated again before it is executed. With paging, other code may come to this place.
+        seen = place, length, hflags, self._translations()
+        if seen != self._seen or head.cr[0] & CR0_PG:
+            self._seen, self._found = seen, self._decode(place, length)
+        found = self._found
+        return found if found is not None and found.opcode in opcodes else None
+
+    def _decode(self, place: int, length: int) -> StringInstruction | None:
+        """Return the REP instruction of `length` bytes at a linear address, None for another one."""
         try:
-            paged = head.cr[0] & CR0_PG
-            code = peek_bytes(self._processor, place, length) if paged else self._space.load_bytes(place, length)
+            code = peek_bytes(self._processor, place, length)
         except Fault:
             return None
-        key = code, hflags & _CODE_WIDTH
-        found = self._decoded.get(key)
-        if found is None:
-            found = self._decoded[key] = StringInstruction(code, cpu.code_bits)
-        return found if found.repeats and found.opcode in opcodes and found.length == length else None
+        found = StringInstruction(code, self._processor.cpu.code_bits)
+        return found if found.repeats and found.length == length else None
 
     def _room(self, instruction: StringInstruction, index: int, size: int) -> tuple[Region | None, int, int]:
         """Return where the next items lie, the region and their physical address, and for how many there is room.

@@ -25,8 +25,8 @@ class StepGear:
     """The step gear of one engine.
 
     `noticed` ends a walk, and a run, behind the current instruction. `looked_up` is how the entered block was found:
-    its offset, RF, and the mode of the processor. `translated` counts Unicorn's translations, `most_translated` says
-    after how many its buffer is emptied, before it overflows in mid-step.
+    its offset, RF, and the mode of the processor. `translations` counts Unicorn's; `most_translated` says after how
+    many its buffer is emptied, before it overflows in mid-step.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class StepGear:
         self._unsound, self._port_rights = unsound, port_rights
         self._new = True  # nothing was translated yet
         self._translated = 0
+        self.translations = 0
         self._most_translated = most_translated
 
     def add_hook(self) -> None:
@@ -64,6 +65,7 @@ class StepGear:
 
     def _on_translated(self, uc: int, block: int, before: int, data: int) -> None:
         self._translated += 1
+        self.translations += 1
         translated = TranslatedBlock.from_address(block)
         mended = self._unsound.mend(translated.pc, translated.size)
         if self._port_rights.guard(translated.pc, translated.size) or mended:

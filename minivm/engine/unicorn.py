@@ -113,7 +113,14 @@ class UnicornEngine:
             cpu=cpu, cell=cell, clock=clock, entrance=entrance, booking=booking, steps=steps, tlb=tlb, traps=traps,
             watch=watch,
         )  # fmt: skip
-        bursts = Bursts(ports=ports, clock=clock, cell=cell, processor=self, idle=self._nobody_looks)
+        bursts = Bursts(
+            ports=ports,
+            clock=clock,
+            cell=cell,
+            processor=self,
+            idle=self._nobody_looks,
+            translations=lambda: steps.translations,
+        )
         self._accesses = Accesses(
             ports=ports, mmio=self.space.mmio, clock=clock, cell=cell, booking=booking, bursts=bursts,
             aim=self._runs.aim, fail=traps.fail,

@@ -7,7 +7,7 @@ from engine_bench import CODE, MODES, Bench
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minivm.engine.cpustate import DF, IF, RCX, RDI, RDX, RSI
+from minivm.engine.cpustate import DF, IF, RBX, RCX, RDI, RDX, RSI
 
 DATA_PORT, BLOCK_BYTES = 0x1F0, 64
 BUFFER = 0x4FD0  # the first block crosses a page's end
@@ -193,3 +193,18 @@ def test_an_alarm_that_wakes_nobody_rings_between_the_same_two_accesses() -> Non
             bench.machine.run(ticks=LONG)
     assert found[Drive] == found[BurstDrive]
     assert len(found[Drive]) > 10
+
+
+def test_an_instruction_that_was_rewritten_is_seen_as_it_is_now() -> None:
+    """The guest turns its REP INSW into one that counts with CX alone, by a prefix of the same length."""
+    # rep insw; mov ecx, 10014h; mov byte [the operand prefix], the address prefix; dec ebx; jnz back to the start
+    code = bytes.fromhex("66f36d" + "b914000100" + "c605007c000067" + "4b" + "75ee" + "faf4")
+    found = []
+    for kind in (Drive, BurstDrive):
+        bench, drive = started(kind, "32", code, 20)
+        with bench:
+            bench.cpu.head.regs[RBX] = 2
+            bench.machine.run(ticks=LONG)
+            found.append(bench.outcome() | {"drive": drive.at})
+    assert found[0] == found[1]
+    assert found[0]["drive"] == 20 * 2 + 20 * 4
