@@ -18,8 +18,7 @@ class Accesses:
     """What Unicorn calls for IN, OUT and addresses without memory.
 
     `bursts` does what REP INS and OUTS repeat. `aim` sets the tick at which the run stops, after a chip has set an
-    earlier alarm; `fail` keeps a host's error
-    until Unicorn has returned.
+    earlier alarm; `fail` keeps a host's error until Unicorn has returned.
     """
 
     def __init__(

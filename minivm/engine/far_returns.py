@@ -53,9 +53,11 @@ class FarReturns:
 
     def _at_return(self, uc: int, address: int, size: int, data: int) -> None:
         """Before an instruction: when it is the far return, note where it leads, and hook its load of CS."""
+        if not self.wanted or self._cpu.mode not in ("real", "vm86"):
+            return  # a far return in protected mode is done by a helper, which goes right
         code = self._read(address, 2)
         wide = code[:1] == bytes((_OPERAND_SIZE,))
-        if not self.wanted or code[wide : wide + 1] not in (bytes((RETF,)), bytes((RETF_AND_POP,))):
+        if code[wide : wide + 1] not in (bytes((RETF,)), bytes((RETF_AND_POP,))):
             return
         width = 4 if wide else 2
         mask = 0xFFFF_FFFF if self._head.hflags & HF_SS32 else 0xFFFF

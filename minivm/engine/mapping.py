@@ -2,7 +2,7 @@
 
 The map follows the address space while the guest runs: a graphics card changes what its window shows, a PCI bridge
 moves a card's memory, a chipset puts RAM under its ROM. All of these happen in a port access, where Unicorn lets its
-map be changed (tests/engine/test_unicorn_facts.py).
+map be changed (tests/engine/test_mapping.py).
 """
 
 import ctypes
