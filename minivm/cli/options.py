@@ -38,7 +38,7 @@ _FIELDS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("--max-ticks", "max_ticks", {"metavar": "N", "type": int,
                                   "help": "end after N bytes of code executed, with status 124"}),
     ("--trace", "trace", {"metavar": "KINDS[:FILE]", "action": "append",
-                          "help": "write down io, irq, int, exc, mode, or all (to standard error)"}),
+                          "help": "write down io, irq, int, exc, mode, sound, or all (to standard error)"}),
     ("--device", "devices", {"metavar": "NAME,port=ADDRESS[,OPTION=VALUE]", "action": "append",
                              "help": "a device of your own, or mmio=ADDRESS; NAME also as FILE.py:Class"}),
     ("--boot", "boot", {"metavar": "KIND", "help": f"what the guest is: {', '.join(BOOT_KINDS)}"}),

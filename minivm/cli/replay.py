@@ -25,7 +25,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--slice", metavar="N", type=int, help="run in pieces of N ticks; the outcome must be the same")
     parser.add_argument("--salvage", action="store_true", help="take a file that was cut short, as far as it goes")
     parser.add_argument("--trace", metavar="KINDS[:FILE]", action="append", default=[],
-                        help="write down io, irq, int, exc, mode, or all (to standard error)")  # fmt: skip
+                        help="write down io, irq, int, exc, mode, sound, or all (to standard error)")  # fmt: skip
     parser.add_argument("--device", metavar="NAME,port=ADDRESS", action="append", default=[],
                         help="a device of the recording that is not installed, as `minivm run` got it")  # fmt: skip
     parser.add_argument("--screen", action="store_true", help="print the text screen at the end")
